@@ -1,0 +1,84 @@
+"""Settings of adaptation with few labels."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from echossl.config.base import Config
+from echossl.config.data import DataConfig
+from echossl.config.encoder import Compact3DConfig, EncoderConfig
+from echossl.config.training import AugmentConfig, HardwareConfig
+from echossl.config.video import ClipConfig
+
+
+class LabelBudget(Config):
+    """Which labels may be read. Validation patients come out of the same budget."""
+
+    column: str = Field(
+        "severe_as", description="Label column of the manifest, 0 or 1; empty is not assessed."
+    )
+    fraction: float = Field(0.01, gt=0, le=1, description="Share of the assessed training patients.")
+    draw: int = Field(0, ge=0, description="Which random draw; fractions of one draw are nested.")
+    validation_share: float = Field(
+        0.25, gt=0, lt=1, description="Share of the budget that is held out to choose the number of steps."
+    )
+
+
+class FrozenRecipe(Config):
+    """Encoder frozen in evaluation mode; a linear head is trained on features of augmented clips."""
+
+    name: Literal["frozen"] = "frozen"
+    steps: int = Field(80, ge=1, description="Most updates; the number is chosen on the validation patients.")
+    evaluate_every: int = Field(10, ge=1, description="Updates between looks at the validation patients.")
+    learning_rate: float = Field(1e-2, gt=0, description="Peak learning rate of the head.")
+    weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay of the head.")
+    warmup_steps: int = Field(10, ge=0, description="Updates over which the learning rate rises from 0.")
+    augmented_views: int = Field(
+        32, ge=1, description="Augmented clips of each video that features are cut from."
+    )
+
+
+class FullRecipe(Config):
+    """All layers are trained, the encoder at a rate of its own."""
+
+    name: Literal["full"] = "full"
+    steps: int = Field(80, ge=1, description="Most updates; the number is chosen on the validation patients.")
+    evaluate_every: int = Field(20, ge=1, description="Updates between looks at the validation patients.")
+    learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of the encoder.")
+    head_learning_rate: float = Field(3e-3, gt=0, description="Peak learning rate of the head.")
+    weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay.")
+    warmup_steps: int = Field(10, ge=0, description="Updates over which the learning rate rises from 0.")
+
+
+class PixelRecipe(Config):
+    """Control: logistic regression on 16 x 16 pixels, their mean and deviation over the clip."""
+
+    name: Literal["pixels"] = "pixels"
+    inverse_regularisation: float = Field(0.1, gt=0, description="C of scikit-learn's LogisticRegression.")
+
+
+Recipe = Annotated[FrozenRecipe | FullRecipe | PixelRecipe, Field(discriminator="name")]
+
+
+class FinetuneConfig(Config):
+    """``echossl finetune``: adapt an encoder with a share of the labels and predict the test split."""
+
+    data: DataConfig = Field(description="Manifest and clip store.")
+    out: Path = Field(description="Run folder.")
+    start: Path | None = Field(
+        None, description="encoder.safetensors or a pre-training run; empty starts from random weights."
+    )
+    encoder: EncoderConfig = Field(Compact3DConfig(), description="The network of a random start.")
+    clip: ClipConfig = Field(
+        ClipConfig(), description="Clips of a random start; a start file brings its own."
+    )
+    labels: LabelBudget = Field(LabelBudget(), description="Which labels may be read.")
+    recipe: Recipe = Field(FrozenRecipe(), description="How the labels are used.")
+    augment: AugmentConfig = Field(AugmentConfig(), description="Augmentation of the labelled clips.")
+    patients_per_class: int = Field(8, ge=1, description="Patients of each class per update.")
+    clips_per_video: int = Field(2, ge=1, description="Clips that are averaged to a video's score.")
+    train_split: str = Field("train", description="Split the labels are drawn from.")
+    test_split: str = Field("test", description="Split that is predicted.")
+    seed: int = Field(0, ge=0, description="Seed of weights, batches and augmentation.")
+    hardware: HardwareConfig = Field(HardwareConfig(), description="Device, precision, readers.")

@@ -1,0 +1,117 @@
+"""From YAML and ``key=value`` words to one frozen, checked model, or one clear line about what is wrong."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from echossl.errors import ConfigError
+
+Model = TypeVar("Model", bound="Config")
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def load_config(model: type[Model], path: Path | None, overrides: Sequence[str] = ()) -> Model:
+    """Read a YAML (or JSON, or ``run.json``) file, apply overrides, validate.
+
+    Args:
+        model: the settings class of the command.
+        path: the file; None starts from the defaults.
+        overrides: words such as ``optimiser.steps=100``; the value is read as YAML.
+
+    Raises:
+        ConfigError: one line per fault, each naming the file, the key and what to do.
+    """
+    values = _read(path) if path else {}
+    for word in overrides:
+        _apply(values, word)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        where = str(path) if path else "command line"
+        lines = [f"{where}: {_explain(model, fault)}" for fault in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; give a YAML file or a run.json")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not a YAML file ({reason})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {type(values).__name__}, expected keys and values")
+    # a run.json keeps the settings under "config", so that a finished run can be repeated from it
+    return values["config"] if path.name == "run.json" and "config" in values else values
+
+
+def _apply(values: dict[str, Any], word: str) -> None:
+    key, separator, text = word.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"command line: {word!r} is not key=value, for example optimiser.steps=100")
+    *parents, last = key.split(".")
+    here: Any = values
+    for parent in parents:
+        here = _child(here, parent, word)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"command line: {word!r} has a value that is not YAML") from error
+    if isinstance(here, list):
+        here[_position(here, last, word)] = value
+    else:
+        here[last] = value
+
+
+def _child(here: Any, key: str, word: str) -> Any:
+    if isinstance(here, list):
+        return here[_position(here, key, word)]
+    child = here.setdefault(key, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"command line: {word!r}: {key} is a single value, it has no parts")
+    return child
+
+
+def _position(here: list[Any], key: str, word: str) -> int:
+    if not key.isdigit() or int(key) >= len(here):
+        raise ConfigError(f"command line: {word!r}: {key} must be a number from 0 to {len(here) - 1}")
+    return int(key)
+
+
+def _explain(model: type[BaseModel], fault: ErrorDetails) -> str:
+    """Turn one pydantic fault into one sentence."""
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model), n=1)
+        hint = f", did you mean {near[0]}?" if near else "; see --help for the options"
+        return f"{key}: no such option{hint}"
+    if fault["type"] == "missing":
+        return f"{key}: this option is required and was not given"
+    return f"{key}: found {fault['input']!r}; {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _known_keys(model: type[BaseModel]) -> set[str]:
+    """Every key anywhere below ``model``: good enough to guess what a typo meant."""
+    keys: set[str] = set()
+    for name, field in model.model_fields.items():
+        keys.add(name)
+        for kind in _models_in(field.annotation):
+            keys |= _known_keys(kind)
+    return keys
+
+
+def _models_in(annotation: Any) -> set[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return {model for part in get_args(annotation) for model in _models_in(part)}

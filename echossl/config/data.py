@@ -1,0 +1,31 @@
+"""Settings of the data room."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from echossl.config.base import Config
+from echossl.config.video import Backend
+
+
+class PrepareConfig(Config):
+    """``echossl prepare``: decode every video once into the clip store."""
+
+    manifest: Path = Field(description="The table of videos.")
+    out: Path = Field(description="Folder of the clip store.")
+    size: int = Field(112, ge=8, description="Height and width of a stored frame in pixels.")
+    sector: Literal["mask_and_crop", "mask", "keep"] = Field(
+        "mask_and_crop",
+        description="Blank what lies outside the ultrasound sector and crop to it, only blank, or keep all.",
+    )
+    backend: Backend = Field("auto", description="Video decoder.")
+    workers: int = Field(0, ge=0, description="Processes; 0 takes one per core.")
+    videos_per_shard: int = Field(32, ge=1, description="Videos per file of the store; the unit of resuming.")
+
+
+class DataConfig(Config):
+    """What training reads: the labels from the manifest, the frames from the store."""
+
+    manifest: Path = Field(description="The table of videos, with labels and splits.")
+    store: Path = Field(description="Clip store made by echossl prepare.")

@@ -1,0 +1,73 @@
+"""Settings of pre-training, and what it shares with adaptation."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from echossl.config.base import Config
+from echossl.config.data import DataConfig
+from echossl.config.encoder import Compact3DConfig, EncoderConfig
+from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
+from echossl.config.video import ClipConfig
+
+
+class AugmentConfig(Config):
+    """One random draw per clip, the same for all its frames. No flip: laterality is diagnostic."""
+
+    scale: float = Field(0.15, ge=0, lt=1, description="Zoom by up to this share, in or out.")
+    shift: float = Field(0.15, ge=0, description="Move by up to this share of the half width.")
+    rotation_degrees: float = Field(15.0, ge=0, description="Rotate by up to this angle.")
+    gamma: float = Field(0.5, ge=0, description="Grey-value exponent exp(u) with u uniform within +- this.")
+    gain: float = Field(0.3, ge=0, lt=1, description="Brightness factor within 1 +- this.")
+    noise: float = Field(0.0, ge=0, description="Standard deviation of added noise, of the range 0-1.")
+
+
+class OptimiserConfig(Config):
+    """AdamW with linear warm-up and cosine decay to zero."""
+
+    steps: int = Field(450, ge=1, description="Number of updates.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay; not on biases and norms.")
+    warmup_steps: int = Field(30, ge=0, description="Updates over which the learning rate rises from 0.")
+
+
+class HardwareConfig(Config):
+    """Where and how the arithmetic is done; does not change what is computed beyond rounding."""
+
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto takes bf16 autocast where the device has it."
+    )
+    workers: int = Field(0, ge=0, description="Processes that read batches; 0 reads in the main one.")
+
+
+class WandbConfig(Config):
+    """Weights & Biases, beside metrics.jsonl which is always written."""
+
+    mode: Literal["disabled", "offline", "online"] = Field("disabled", description="Never asks for a login.")
+    project: str = Field("echossl", description="Project name.")
+
+
+class PretrainConfig(Config):
+    """``echossl pretrain``: learn an encoder from unlabelled videos."""
+
+    data: DataConfig = Field(description="Manifest and clip store.")
+    out: Path = Field(description="Run folder.")
+    split: str = Field(
+        "train", description="Split whose patients are used; all videos if the manifest has none."
+    )
+    clip: ClipConfig = Field(ClipConfig(), description="Which frames make a clip.")
+    encoder: EncoderConfig = Field(Compact3DConfig(), description="The network.")
+    objectives: tuple[ObjectiveConfig, ...] = Field(
+        (ContrastiveConfig(), FrameOrderConfig()), min_length=1, description="Losses that are added up."
+    )
+    augment: AugmentConfig = Field(AugmentConfig(), description="Clip augmentation.")
+    optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser and schedule.")
+    batch_size: int = Field(32, ge=2, description="Patients per update, over all processes.")
+    seed: int = Field(0, ge=0, description="Seed of weights, batches and augmentation.")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
+    keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept.")
+    log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")
+    hardware: HardwareConfig = Field(HardwareConfig(), description="Device, precision, readers.")
+    wandb: WandbConfig = Field(WandbConfig(), description="Weights & Biases logging.")

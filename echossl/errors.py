@@ -1,0 +1,44 @@
+"""The errors a user can meet. Each says which file or key, what was found, what was expected, what to do."""
+
+from pathlib import Path
+
+
+class EchosslError(Exception):
+    """Something failed while working (exit code 1)."""
+
+    exit_code = 1
+
+
+class UserError(EchosslError):
+    """The input is wrong and the user can mend it (exit code 2)."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A key or value in a YAML file or on the command line is wrong."""
+
+
+class ManifestError(UserError):
+    """A table of videos is wrong; the message lists every fault, one line each."""
+
+
+class RunFolderError(UserError):
+    """A run folder holds something else than what is asked for."""
+
+
+class DecodeError(UserError):
+    """A file cannot be turned into frames."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["DecodeError"], tuple[Path, str]]:
+        """Pickle both arguments, so that the error survives the way out of a worker process."""
+        return type(self), (self.path, self.reason)
+
+
+class ShortVideoError(DecodeError):
+    """A video is shorter than the clip that is asked of it."""
