@@ -1,5 +1,6 @@
 """Progress a person can follow: a bar on a terminal, a plain line now and then elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -7,6 +8,7 @@ from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 15.0
+QUIET = "ECHOSSL_QUIET"  # set in worker processes, whose caller shows the progress of all
 
 
 class Progress(Protocol):
@@ -16,8 +18,15 @@ class Progress(Protocol):
         """Say that ``count`` more units are done; ``note`` is a short live figure such as ``loss 3.21``."""
 
 
+class _Nothing:
+    """Says nothing."""
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Do nothing."""
+
+
 class _Lines:
-    """A line at most every 15 s, for logs and pipes."""
+    """A line at most every 15 s and one at the end, for logs and pipes."""
 
     def __init__(self, label: str, total: int, unit: str, done: int) -> None:
         self.label, self.total, self.unit, self.done = label, total, unit, done
@@ -27,7 +36,8 @@ class _Lines:
     def advance(self, count: int = 1, note: str = "") -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.last_line >= SECONDS_BETWEEN_LINES or self.done >= self.total:
+        ended = self.done >= self.total and count > 0
+        if ended or now - self.last_line >= SECONDS_BETWEEN_LINES:
             self.last_line = now
             rate = (self.done - self.first) / max(now - self.started, 1e-9)
             left = (self.total - self.done) / rate if rate > 0 else float("inf")
@@ -71,9 +81,13 @@ class progress:  # noqa: N801 - a context manager, used like a function
     """
 
     def __init__(self, label: str, *, total: int, unit: str, done: int = 0) -> None:
-        self.report: _Bar | _Lines
-        make = _Bar if sys.stderr.isatty() else _Lines
-        self.report = make(label, total, unit, done)
+        self.report: _Bar | _Lines | _Nothing
+        if os.environ.get(QUIET):
+            self.report = _Nothing()
+        elif sys.stderr.isatty():
+            self.report = _Bar(label, total, unit, done)
+        else:
+            self.report = _Lines(label, total, unit, done)
 
     def __enter__(self) -> Progress:
         if isinstance(self.report, _Bar):

@@ -10,10 +10,9 @@ from echossl.config.base import Config
 Container = Literal["avi", "mp4", "dcm"]
 
 
-class PhantomConfig(Config):
-    """``echossl phantom``: synthetic patients as real encoded video files with known truth."""
+class PhantomSettings(Config):
+    """What the synthetic patients and their videos are like."""
 
-    out: Path = Field(description="Folder to write to.")
     patients: int = Field(40, ge=1, description="Number of patients, one study each.")
     seed: int = Field(
         0, ge=0, description="Seed; patient i of a seed never depends on the number of patients."
@@ -37,3 +36,9 @@ class PhantomConfig(Config):
     )
     containers: tuple[Container, ...] = Field(("avi", "mp4", "dcm"), description="File kinds, used in turn.")
     workers: int = Field(0, ge=0, description="Processes; 0 takes one per core.")
+
+
+class PhantomConfig(PhantomSettings):
+    """``echossl phantom``: synthetic patients as real encoded video files with known truth."""
+
+    out: Path = Field(description="Folder to write to.")

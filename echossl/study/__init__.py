@@ -1,1 +1,1 @@
-"""."""
+"""A study: pre-trainings × arms × label fractions × draws × seeds, each cell a run folder of its own."""

@@ -1,0 +1,69 @@
+"""The settings of a command as text: the one source of help is the description of each field."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from echossl.config.adapt import FinetuneConfig
+from echossl.config.base import Config
+from echossl.config.data import PrepareConfig
+from echossl.config.evaluation import BootstrapConfig
+from echossl.config.explain import ExplainConfig
+from echossl.config.phantom import PhantomConfig
+from echossl.config.study import DemoConfig, StudyConfig
+from echossl.config.training import PretrainConfig
+from echossl.errors import ConfigError
+
+COMMANDS: dict[str, type[Config]] = {
+    "demo": DemoConfig,
+    "phantom": PhantomConfig,
+    "prepare": PrepareConfig,
+    "pretrain": PretrainConfig,
+    "finetune": FinetuneConfig,
+    "evaluate": BootstrapConfig,
+    "compare": BootstrapConfig,
+    "explain": ExplainConfig,
+    "sweep": StudyConfig,
+}
+
+
+def list_options(command: str) -> list[str]:
+    """One line per setting: key, default, description.
+
+    Raises:
+        ConfigError: if no command of that name takes settings.
+    """
+    if command not in COMMANDS:
+        raise ConfigError(f"options: no command {command!r} with settings; there are {', '.join(COMMANDS)}")
+    return list(_lines(COMMANDS[command], ""))
+
+
+def _lines(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name} = {_default(field)}  # {field.description}"
+        choices = [part for part in _models(field.annotation) if part is not model]
+        for choice in choices:
+            inner = f"{prefix}{name}." if len(choices) == 1 else f"{prefix}{name}<{_name(choice)}>."
+            yield from _lines(choice, inner)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "(required)"
+    if isinstance(field.default, BaseModel) or _models(field.annotation):
+        return "..."
+    return json.dumps(field.default, default=str)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _name(model: type[BaseModel]) -> str:
+    default = model.model_fields["name"].default if "name" in model.model_fields else None
+    return str(default) if isinstance(default, str) else model.__name__

@@ -1,0 +1,120 @@
+"""Settings of a label-efficiency study: pre-trainings, arms, fractions, draws, seeds."""
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from echossl.config.adapt import FrozenRecipe, FullRecipe, PixelRecipe, Recipe
+from echossl.config.base import Config
+from echossl.config.data import DataConfig
+from echossl.config.encoder import Compact3DConfig, EncoderConfig
+from echossl.config.evaluation import BootstrapConfig
+from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
+from echossl.config.phantom import PhantomSettings
+from echossl.config.training import AugmentConfig, HardwareConfig, OptimiserConfig
+from echossl.config.video import ClipConfig
+
+RANDOM = "random"
+
+
+class PretrainingConfig(Config):
+    """One way of pre-training; repeated for every seed of the study."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Short name, used in folder names.")
+    objectives: tuple[ObjectiveConfig, ...] = Field(min_length=1, description="Losses that are added up.")
+    optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser and schedule.")
+    batch_size: int = Field(32, ge=2, description="Patients per update.")
+
+
+class ArmConfig(Config):
+    """One line of the result: where the weights come from and how the labels are used."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Short name, used in folder names and tables.")
+    title: str = Field(description="The name that a reader sees.")
+    start: str = Field(RANDOM, description="Name of a pre-training, or 'random'.")
+    recipe: Recipe = Field(description="How the labels are used.")
+
+
+MULTI_INSTANCE = PretrainingConfig(
+    name="multi_instance", objectives=(ContrastiveConfig(positives="two_videos"), FrameOrderConfig())
+)
+SIMCLR = PretrainingConfig(name="simclr", objectives=(ContrastiveConfig(positives="two_clips"),))
+
+DEFAULT_ARMS = (
+    ArmConfig(
+        name="default",
+        title="Two videos of a patient + frame order, frozen",
+        start="multi_instance",
+        recipe=FrozenRecipe(),
+    ),
+    ArmConfig(name="simclr", title="SimCLR on one video, frozen", start="simclr", recipe=FrozenRecipe()),
+    ArmConfig(
+        name="random_start",
+        title="Random start, all layers trained",
+        recipe=FullRecipe(steps=300, evaluate_every=50, learning_rate=2e-3, warmup_steps=30),
+    ),
+    ArmConfig(name="frozen_random", title="Random network, frozen", recipe=FrozenRecipe()),
+    ArmConfig(name="pixels", title="16 x 16 pixels, logistic regression", recipe=PixelRecipe()),
+)
+
+
+class StudySettings(Config):
+    """The grid of a study, without its data."""
+
+    clip: ClipConfig = Field(ClipConfig(), description="Which frames make a clip.")
+    encoder: EncoderConfig = Field(Compact3DConfig(), description="The network of every arm.")
+    augment: AugmentConfig = Field(AugmentConfig(), description="Augmentation of every arm.")
+    pretrainings: tuple[PretrainingConfig, ...] = Field(
+        (MULTI_INSTANCE, SIMCLR), description="Pre-trainings."
+    )
+    arms: tuple[ArmConfig, ...] = Field(
+        DEFAULT_ARMS, min_length=1, description="Arms; the first is the default."
+    )
+    column: str = Field("severe_as", description="Label column.")
+    fractions: tuple[float, ...] = Field(
+        (0.01,), min_length=1, description="Shares of the training patients."
+    )
+    draws: int = Field(3, ge=1, description="Label draws per fraction, the same for every arm.")
+    seeds: int = Field(1, ge=1, description="Pre-training seeds; a random start gets as many.")
+    first_seed: int = Field(0, ge=0, description="Number of the first seed.")
+    bootstrap: BootstrapConfig = Field(BootstrapConfig(), description="Intervals.")
+    jobs: int = Field(0, ge=0, description="Processes, one thread each; 0 takes one per core.")
+    hardware: HardwareConfig = Field(HardwareConfig(), description="Device and precision.")
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "StudySettings":
+        known = {pretraining.name for pretraining in self.pretrainings} | {RANDOM}
+        for arm in self.arms:
+            if arm.start not in known:
+                raise ValueError(
+                    f"arm {arm.name} starts from {arm.start!r}; known are {', '.join(sorted(known))}"
+                )
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"arms share a name: {', '.join(names)}")
+        return self
+
+
+class StudyConfig(StudySettings):
+    """A study on given data."""
+
+    data: DataConfig = Field(description="Manifest and clip store.")
+    out: Path = Field(description="Folder of the study.")
+
+
+class SaliencySettings(Config):
+    """The saliency part of a study's report."""
+
+    studies: int = Field(6, ge=2, description="Test studies that are shown, half of them positive.")
+
+
+class DemoConfig(Config):
+    """``echossl demo``: phantom patients, pre-training, adaptation, intervals, saliency, one page."""
+
+    out: Path = Field(description="Folder of the demo.")
+    phantom: PhantomSettings = Field(PhantomSettings(), description="The synthetic patients.")
+    train_share: float = Field(0.8, gt=0, lt=1, description="Share of the patients in the training split.")
+    size: int = Field(48, ge=16, description="Height and width of a stored frame in pixels.")
+    study: StudySettings = Field(StudySettings(), description="The grid of arms, fractions, draws and seeds.")
+    saliency: SaliencySettings = Field(SaliencySettings(), description="Saliency maps of the default arm.")
+    title: str = Field("Phantom study", description="Title of the page.")

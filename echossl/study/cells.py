@@ -1,0 +1,78 @@
+"""The plan of a study: which runs there are and in which folder each lies. Pure; nothing runs here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from echossl.config.adapt import FinetuneConfig, LabelBudget
+from echossl.config.study import RANDOM, ArmConfig, StudyConfig
+from echossl.config.training import PretrainConfig
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One adaptation: an arm, a label fraction, a label draw and a seed."""
+
+    arm: ArmConfig
+    fraction: float
+    draw: int
+    seed: int
+    config: FinetuneConfig
+
+
+def plan_pretrainings(config: StudyConfig) -> Iterator[PretrainConfig]:
+    """Every pre-training that some arm starts from, once per seed."""
+    needed = {arm.start for arm in config.arms}
+    for seed in _seeds(config):
+        for pretraining in config.pretrainings:
+            if pretraining.name in needed:
+                yield PretrainConfig(
+                    data=config.data,
+                    out=pretraining_folder(config, pretraining.name, seed),
+                    clip=config.clip,
+                    encoder=config.encoder,
+                    objectives=pretraining.objectives,
+                    augment=config.augment,
+                    optimiser=pretraining.optimiser,
+                    batch_size=pretraining.batch_size,
+                    seed=seed,
+                    hardware=config.hardware,
+                )
+
+
+def plan_cells(config: StudyConfig) -> Iterator[Cell]:
+    """Every adaptation. The label draws are the same for every arm and seed, so differences are paired."""
+    for arm in config.arms:
+        # pixels have no random start: one seed says it all
+        seeds = [config.first_seed] if arm.recipe.name == "pixels" else _seeds(config)
+        for fraction in config.fractions:
+            for draw in range(config.draws):
+                for seed in seeds:
+                    yield Cell(arm, fraction, draw, seed, _finetune_config(config, arm, fraction, draw, seed))
+
+
+def pretraining_folder(config: StudyConfig, name: str, seed: int) -> Path:
+    """Where the run of a pre-training lies."""
+    return config.out / "pretrain" / f"{name}-seed{seed}"
+
+
+def _seeds(config: StudyConfig) -> range:
+    return range(config.first_seed, config.first_seed + config.seeds)
+
+
+def _finetune_config(
+    config: StudyConfig, arm: ArmConfig, fraction: float, draw: int, seed: int
+) -> FinetuneConfig:
+    folder = config.out / "cells" / arm.name / f"fraction{fraction:g}-draw{draw}-seed{seed}"
+    return FinetuneConfig(
+        data=config.data,
+        out=folder,
+        start=None if arm.start == RANDOM else pretraining_folder(config, arm.start, seed),
+        encoder=config.encoder,
+        clip=config.clip,
+        labels=LabelBudget(column=config.column, fraction=fraction, draw=draw),
+        recipe=arm.recipe,
+        augment=config.augment,
+        seed=seed,
+        hardware=config.hardware,
+    )

@@ -1,0 +1,76 @@
+"""Run the cells of a study side by side. Finished cells are skipped, interrupted ones continue."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import TypeVar
+
+from echossl.adapt import finetune
+from echossl.config.study import StudyConfig
+from echossl.config.training import PretrainConfig
+from echossl.progress import QUIET, progress
+from echossl.study.cells import plan_cells, plan_pretrainings
+from echossl.training import pretrain
+from echossl.training.logging import last_step
+
+Task = TypeVar("Task")
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def run_study(config: StudyConfig) -> None:
+    """Run every pre-training, then every cell, ``config.jobs`` at a time with one thread each."""
+    jobs = config.jobs or os.cpu_count() or 1
+    pretrainings = list(plan_pretrainings(config))
+    total = sum(task.optimiser.steps for task in pretrainings)
+    if pretrainings:
+        _run(pretrain, pretrainings, jobs, ("pre-training", total, "updates"), _updates_done)
+    cells = [cell.config for cell in plan_cells(config)]
+    _run(finetune, cells, jobs, ("adapting", len(cells), "cells"), _finished)
+
+
+def _run(
+    work: Callable[[Task], Path],
+    tasks: Sequence[Task],
+    jobs: int,
+    bar_text: tuple[str, int, str],
+    count_done: Callable[[Sequence[Task]], int],
+) -> None:
+    """Run the tasks in worker processes; what is done is read from the run folders, as a restart would."""
+    label, total, unit = bar_text
+    done = count_done(tasks)
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        progress(label, total=total, unit=unit, done=done) as bar,
+        ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_quiet_single_thread) as pool,
+    ):
+        waiting: set[Future[Path]] = {pool.submit(work, task) for task in tasks}
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                now = count_done(tasks)
+                bar.advance(now - done)
+                done = now
+        except BaseException:
+            # Ctrl-C, or a cell that failed: start nothing more; what runs ends its step and saves
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _quiet_single_thread() -> None:
+    """Side by side, one thread per run is faster than many threads that fight for the cores."""
+    import torch
+
+    os.environ[QUIET] = "1"
+    torch.set_num_threads(1)
+
+
+def _updates_done(tasks: Sequence[PretrainConfig]) -> int:
+    return sum(last_step(task.out) for task in tasks)
+
+
+def _finished(tasks: Sequence[object]) -> int:
+    return sum((Path(str(task.out)) / "result.json").is_file() for task in tasks)  # type: ignore[attr-defined]
