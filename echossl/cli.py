@@ -24,11 +24,12 @@ app = typer.Typer(
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FILE.yaml] [KEY=VALUE]...", help="Settings; `echossl options COMMAND` lists them."),
+    typer.Argument(
+        metavar="[FILE.yaml] [KEY=VALUE]...", help="Settings; `echossl options COMMAND` lists them."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result is written.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-DATA_COMMANDS = ("phantom", "prepare")
 
 
 @app.callback()
@@ -230,7 +231,9 @@ def _settings(model: Any, words: list[str] | None, defaults: tuple[str, ...] = (
     words = words or []
     files = [word for word in words if "=" not in word]
     if len(files) > 1:
-        raise ConfigError(f"command line: found {len(files)} files ({', '.join(files)}), expected one at most")
+        raise ConfigError(
+            f"command line: found {len(files)} files ({', '.join(files)}), expected one at most"
+        )
     overrides = [word for word in words if "=" in word]
     return load_config(model, Path(files[0]) if files else None, [*defaults, *overrides])
 

@@ -15,7 +15,7 @@ from echossl.files import write_json
 
 RECORDED_PACKAGES = ("torch", "torchvision", "av", "numpy", "scikit-learn", "pydicom", "pandas")
 # settings that may differ between two starts of the same run, because they do not change its result
-FREE_KEYS = ("out", "hardware")
+FREE_KEYS = {"out", "hardware", "workers", "jobs"}
 
 
 class RunFolder:
@@ -96,7 +96,7 @@ class RunFolder:
         changed = [
             f"{key}: {before.get(key)!r} there, {now.get(key)!r} asked for"
             for key in sorted(before.keys() | now.keys())
-            if before.get(key) != now.get(key) and not key.startswith(FREE_KEYS)
+            if before.get(key) != now.get(key) and not FREE_KEYS & set(key.split("."))
         ]
         if changed:
             raise RunFolderError(

@@ -38,7 +38,7 @@ def load_config(model: type[Model], path: Path | None, overrides: Sequence[str] 
         return model.model_validate(values)
     except ValidationError as error:
         where = str(path) if path else "command line"
-        lines = [f"{where}: {_explain(model, fault)}" for fault in error.errors()]
+        lines = [f"{where}: {_explain(model, fault)}" for fault in _innermost(error.errors())]
         raise ConfigError("\n".join(lines)) from error
 
 
@@ -87,6 +87,16 @@ def _position(here: list[Any], key: str, word: str) -> int:
     if not key.isdigit() or int(key) >= len(here):
         raise ConfigError(f"command line: {word!r}: {key} must be a number from 0 to {len(here) - 1}")
     return int(key)
+
+
+def _innermost(faults: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out what only follows from another: a list with a bad item is also told to be too short."""
+    places = [fault["loc"] for fault in faults]
+    return [
+        fault
+        for fault, place in zip(faults, places, strict=True)
+        if not any(other[: len(place)] == place and len(other) > len(place) for other in places)
+    ]
 
 
 def _explain(model: type[BaseModel], fault: ErrorDetails) -> str:

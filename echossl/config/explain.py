@@ -19,7 +19,7 @@ class ExplainConfig(Config):
     )
     layer: str | None = Field(
         None,
-        description="Part of the encoder whose output is explained, for finer cells; empty takes the last map.",
+        description="Part of the encoder whose output is explained, for finer cells; empty: the last map.",
     )
     region: Path | None = Field(
         None, description="Phantom folder whose true valve region the maps are checked against."

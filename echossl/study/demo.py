@@ -1,0 +1,75 @@
+"""The demo: every stage in a row on synthetic patients, ending in one page. Each stage resumes by itself."""
+
+from pathlib import Path
+
+from echossl.config.data import DataConfig, PrepareConfig
+from echossl.config.explain import ExplainConfig
+from echossl.config.phantom import PhantomConfig
+from echossl.config.study import DemoConfig, StudyConfig
+from echossl.data.manifest import write_manifest
+from echossl.data.sources import index_source
+from echossl.data.store import prepare
+from echossl.phantom import generate
+from echossl.runs import RunFolder
+from echossl.saliency.explain import explain
+from echossl.study.cells import plan_cells
+from echossl.study.page import write_page
+from echossl.study.run import run_study
+from echossl.study.summary import summarise
+
+QUICK = (
+    "phantom.patients=150",
+    "phantom.seed=7",
+    "study.fractions=[0.1]",
+    "study.draws=2",
+    "study.pretrainings.0.optimiser.steps=60",
+    "study.pretrainings.1.optimiser.steps=60",
+    "saliency.studies=2",
+)
+
+
+def run_demo(config: DemoConfig) -> Path:
+    """Run every stage that is not finished yet.
+
+    Returns:
+        The report page.
+
+    Raises:
+        echossl.errors.RunFolderError: if the folder holds a demo with other settings.
+    """
+    RunFolder.open(config.out, config, command="demo")
+    generate(PhantomConfig(out=config.out / "phantom", **config.phantom.model_dump()))
+    study = study_config(config)
+    if not study.data.manifest.is_file():
+        shares = {"train": config.train_share, "test": 1 - config.train_share}
+        table = index_source("phantom", config.out / "phantom", split_shares=shares, seed=config.phantom.seed)
+        write_manifest(table, study.data.manifest)
+    prepare(PrepareConfig(manifest=study.data.manifest, out=study.data.store, size=config.size))
+    run_study(study)
+    summarise(study)
+    explain(_explain_config(config, study))
+    return write_page(config, study)
+
+
+def rewrite_report(folder: Path) -> Path:
+    """Write the page of a demo folder anew."""
+    config = DemoConfig.model_validate(RunFolder(folder).record["config"] | {"out": folder})
+    study = study_config(config)
+    summarise(study)
+    return write_page(config, study)
+
+
+def study_config(config: DemoConfig) -> StudyConfig:
+    """The demo's study with its paths filled in."""
+    data = DataConfig(manifest=config.out / "manifest.csv", store=config.out / "store")
+    return StudyConfig(data=data, out=config.out, **config.study.model_dump())
+
+
+def _explain_config(config: DemoConfig, study: StudyConfig) -> ExplainConfig:
+    """Explain the first cell of the default arm: chosen before anything is known of its result."""
+    return ExplainConfig(
+        run=next(plan_cells(study)).config.out,
+        out=config.out / "saliency",
+        studies=config.saliency.studies,
+        region=config.out / "phantom",
+    )
