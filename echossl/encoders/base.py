@@ -1,0 +1,81 @@
+"""Encoders: one interface for every network that turns a clip into a vector."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from echossl.config.base import Config
+from echossl.config.encoder import EncoderConfig
+from echossl.config.video import ClipConfig
+
+
+class EncoderMetadata(Config):
+    """What has to be known of an encoder besides its weights."""
+
+    architecture: EncoderConfig = Field(description="The network.")
+    clip: ClipConfig = Field(description="The clips it expects.")
+    size: int = Field(ge=1, description="Height and width it was trained on, in pixels.")
+    channels: int = Field(1, ge=1, le=3, description="1 for grey, 3 for colour.")
+    mean: float = Field(0.0, description="Mean of the training clips' grey values, of the range 0-1.")
+    std: float = Field(1.0, gt=0, description="Their standard deviation.")
+    provenance: dict[str, str] = Field({}, description="Where the weights come from.")
+
+
+class Encoder(nn.Module, ABC):
+    """A video network behind one face; networks add only :meth:`trunk`.
+
+    Attributes:
+        dim: length of a clip's vector.
+        metadata: what input the network expects and where its weights come from.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, metadata: EncoderMetadata, *, dim: int) -> None:
+        super().__init__()
+        self.metadata = metadata
+        self.dim = dim
+        # the metadata is the one place where these are kept, so they are no part of the state
+        self.register_buffer("mean", torch.tensor(metadata.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(metadata.std), persistent=False)
+
+    @abstractmethod
+    def trunk(self, clips: Tensor) -> Tensor:
+        """(batch, channels, frames, height, width), normalised → (batch, dim, frames', height', width')."""
+
+    def feature_map(self, clips: Tensor) -> Tensor:
+        """The last layer's features before pooling.
+
+        Args:
+            clips: float in 0..1, (batch, channels, frames, height, width).
+
+        Returns:
+            float32 (batch, dim, frames', height', width').
+
+        Raises:
+            TypeError: if the clips are integers, 0..255.
+        """
+        if not clips.is_floating_point():
+            raise TypeError(f"clips must be float in 0..1, found {clips.dtype}; see echossl.augment.to_float")
+        return self.trunk((clips - self.mean) / self.std).float()
+
+    def tokens(self, clips: Tensor) -> Tensor:
+        """The cells of the feature map, time first, then rows: float32 (batch, tokens, dim)."""
+        return self.feature_map(clips).flatten(2).transpose(1, 2)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """The mean of the feature map over time and space: float32 (batch, dim)."""
+        return self.feature_map(clips).mean(dim=(2, 3, 4))
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights as in the residual networks' paper (He et al., arXiv 1502.01852), from torch's generator."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.BatchNorm3d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)

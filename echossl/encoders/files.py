@@ -1,0 +1,95 @@
+"""Encoder files: weights and everything needed to use them in one safetensors file; nothing is unpickled."""
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from echossl.encoders import Encoder, EncoderMetadata, build_encoder
+from echossl.errors import UserError
+from echossl.files import atomic_path
+
+FILE_NAME = "encoder.safetensors"
+METADATA_KEY = "echossl"
+
+
+def save_encoder(encoder: Encoder, path: Path) -> None:
+    """Write weights and metadata; the file is whole or absent."""
+    # one layout for every device and memory format, which safetensors asks for
+    state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary, metadata={METADATA_KEY: encoder.metadata.model_dump_json()})
+
+
+def load_encoder(path: str | Path) -> Encoder:
+    """Read an encoder file.
+
+    Args:
+        path: the file, or a run folder that holds one.
+
+    Returns:
+        The encoder on the CPU in evaluation mode.
+
+    Raises:
+        UserError: if there is no such file, or it is not an encoder file, or its weights do not fit.
+    """
+    file = _find(Path(path))
+    metadata, state = _read(file)
+    with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
+        encoder = build_encoder(metadata)
+    _require_match(file, encoder.state_dict(), state)
+    encoder.load_state_dict(state)
+    return encoder.eval()
+
+
+def _find(path: Path) -> Path:
+    if path.is_dir():
+        file = path / FILE_NAME
+        if not file.is_file():
+            raise UserError(f"{path}: no {FILE_NAME} here; give the folder of a finished pre-training run")
+        return file
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give an {FILE_NAME} or the folder of a pre-training run")
+    return path
+
+
+def _read(file: Path) -> tuple[EncoderMetadata, dict[str, Tensor]]:
+    try:
+        with safe_open(file, framework="pt") as content:
+            text = (content.metadata() or {}).get(METADATA_KEY)
+            if text is None:
+                raise UserError(
+                    f"{file}: a safetensors file, but not of echossl: it has no {METADATA_KEY!r} metadata"
+                )
+            return EncoderMetadata.model_validate_json(text), {
+                name: content.get_tensor(name)
+                for name in content.keys()  # noqa: SIM118 - not a mapping
+            }
+    except SafetensorError as error:
+        raise UserError(f"{file}: not a safetensors file, or a damaged one ({error})") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise UserError(
+            f"{file}: its metadata cannot be used by this version of echossl ({key}: {fault['msg']})"
+        ) from error
+
+
+def _require_match(file: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Every weight has to be there, in its shape, and nothing else: no layer stays untrained in silence."""
+    faults = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    faults += [f"{name} is unknown" for name in found.keys() - expected.keys()]
+    faults += [
+        f"{name} has shape {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in expected.keys() & found.keys()
+        if expected[name].shape != found[name].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise UserError(
+            f"{file}: the weights do not fit the network that the file names: "
+            f"{', '.join(sorted(faults)[:3])}{more}"
+        )
