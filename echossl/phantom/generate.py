@@ -1,0 +1,140 @@
+"""From settings to a folder of encoded videos, a table of patients and their truth; can be interrupted."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from echossl import __version__
+from echossl.config.phantom import Container, PhantomConfig
+from echossl.files import atomic_path, write_json
+from echossl.phantom.anatomy import Patient, row_of, sample_patient
+from echossl.phantom.encode import write_video
+from echossl.phantom.folder import open_folder, started_path
+from echossl.phantom.render import patient_amplitude, render_video
+from echossl.phantom.truth import truth_path, write_truth
+from echossl.progress import progress
+
+FORMAT_VERSION = 1
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def generate(config: PhantomConfig) -> None:
+    """Write ``config.patients`` synthetic patients to ``config.out``.
+
+    The folder holds ``videos/P00001/P00001_1.avi`` and so on, ``patients.csv`` with the measurements,
+    ``truth/`` (read by ``echossl.phantom.truth`` only) and, written last, ``phantom.json``. After an
+    interruption the same call goes on; a finished folder of the same settings is left as it is.
+
+    Raises:
+        RunFolderError: if the folder holds something else.
+    """
+    if open_folder(config):
+        return
+    todo = [number for number in range(1, config.patients + 1) if not _is_done(config, number)]
+    done = config.patients - len(todo)
+    with progress("phantom", total=config.patients, unit="patients", done=done) as bar:
+        for _ in _make_all(config, todo):
+            bar.advance()
+    patients = [sample_patient(config.seed, n, config.effect) for n in range(1, config.patients + 1)]
+    with atomic_path(config.out / "patients.csv") as temporary:
+        pd.DataFrame([row_of(patient) for patient in patients]).to_csv(temporary, index=False)
+    write_json(
+        config.out / "phantom.json",
+        {"format": FORMAT_VERSION, "echossl": __version__, "config": config.model_dump(mode="json")},
+    )
+    started_path(config.out).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One video to be written."""
+
+    number: int
+    container: Container
+    compressed: bool
+    path: Path
+
+
+def _jobs(config: PhantomConfig, patient_number: int) -> list[_Job]:
+    """The videos of a patient; they depend on the patient's own number only."""
+    generator = np.random.default_rng([config.seed, patient_number, 0, 3])
+    fewest, most = config.videos_per_study
+    jobs = []
+    for number in range(1, int(generator.integers(fewest, most + 1)) + 1):
+        turn = patient_number + number - 2
+        container = config.containers[turn % len(config.containers)]
+        patient_id = f"P{patient_number:05d}"
+        path = config.out / "videos" / patient_id / f"{patient_id}_{number}.{container}"
+        jobs.append(_Job(number, container, bool(turn // len(config.containers) % 2), path))
+    return jobs
+
+
+def _is_done(config: PhantomConfig, patient_number: int) -> bool:
+    # the truth of a video is written after the video
+    return all(
+        job.path.is_file() and truth_path(config.out, job.path).is_file()
+        for job in _jobs(config, patient_number)
+    )
+
+
+def _make_all(config: PhantomConfig, numbers: list[int]) -> Iterator[int]:
+    """Make the patients in this process or in several, and give their numbers as they are done."""
+    workers = min(config.workers or len(os.sched_getaffinity(0)), len(numbers))
+    if workers <= 1:
+        for number in numbers:
+            make_patient(config, number)
+            yield number
+        return
+    before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
+    try:
+        waiting = [pool.submit(make_patient, config, number) for number in numbers]
+        for future in as_completed(waiting):
+            yield future.result()
+    finally:
+        # after an error or Ctrl-C nothing new is started; what is being written is finished or removed
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C reaches every process of a terminal; only the parent answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def make_patient(config: PhantomConfig, number: int) -> int:
+    """Write the videos and the truth of one patient; gives the number back."""
+    patient = sample_patient(config.seed, number, config.effect)
+    amplitude = patient_amplitude(patient, config)
+    shutil.rmtree(config.out / "videos" / patient.patient_id, ignore_errors=True)
+    for job in _jobs(config, number):
+        rendered = render_video(patient, job.number, config, amplitude)
+        tags = _tags(patient, job, rendered.cm_per_pixel)
+        write_video(job.path, rendered.frames, rendered.beats.frames_per_second, job.container, tags)
+        write_truth(truth_path(config.out, job.path), patient, rendered)
+    return number
+
+
+def _tags(patient: Patient, job: _Job, cm_per_pixel: float) -> dict[str, str | float]:
+    return {
+        "patient_id": patient.patient_id,
+        "sex": patient.sex,
+        "age": patient.age_years,
+        "study": f"{patient.patient_id}_S1",
+        "video": job.number,
+        "cm_per_pixel": cm_per_pixel,
+        "compressed": job.compressed,
+    }

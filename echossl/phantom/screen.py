@@ -1,0 +1,84 @@
+"""What a scanner's screen shows around the fan: text, a mark, depth ticks, a running ECG."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from echossl.phantom.motion import Beats
+from echossl.phantom.scanner import Fan
+
+Picture = NDArray[np.uint8]
+
+ECG_SHARE = 0.09
+SWEEP_SECONDS = 3.0
+
+
+def fan_box(height: int, width: int) -> tuple[int, int, int, int]:
+    """Room for the fan (top, left, bottom, right); below it runs the ECG, right of it the depth scale."""
+    return round(0.02 * height), 2, height - round(ECG_SHARE * height) - 1, width - 6
+
+
+def draw_screen(fan: Fan, generator: np.random.Generator) -> Picture:
+    """The still part (height, width); nothing is drawn inside the fan.
+
+    Args:
+        fan: whose inside stays empty, and whose scale the ticks show.
+        generator: chooses brightness and words.
+    """
+    height, width = fan.inside.shape
+    image = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(image)
+    bright = int(generator.integers(130, 220))
+    draw.text((2, 1), str(generator.choice(["PLAX", "TTE", "Adult"])), fill=bright, font_size=9)
+    draw.text((2, 11), f"{generator.integers(1, 60):02d}Hz", fill=bright, font_size=8)
+    _draw_mark(draw, width, bright)
+    box = fan_box(height, width)
+    for tick, row in enumerate(np.arange(box[0], box[2], 1 / fan.cm_per_pixel)):
+        draw.line((width - (5 if tick % 5 == 0 else 3), row, width - 1, row), fill=bright)
+    screen = np.asarray(image).copy()
+    screen[fan.inside] = 0
+    return screen
+
+
+def _draw_mark(draw: ImageDraw.ImageDraw, width: int, bright: int) -> None:
+    """A maker's mark: a filled block with a letter cut out."""
+    left = width - 24
+    draw.rectangle((left, 2, left + 13, 13), fill=bright // 2 + 40)
+    draw.text((left + 3, 2), "E", fill=0, font_size=10)
+
+
+def ecg_wave(phase: NDArray[np.float64]) -> NDArray[np.float64]:
+    """ECG voltage by phase (0 at the R wave): P, Q, R, S and T as bells; the R wave is 1 high."""
+    bells = (
+        (0.85, 0.025, 0.14),
+        (0.97, 0.010, -0.12),
+        (0.0, 0.012, 1.0),
+        (0.03, 0.012, -0.22),
+        (0.30, 0.045, 0.25),
+    )
+    wave = np.zeros_like(phase)
+    for centre, spread, size in bells:
+        away = (phase - centre + 0.5) % 1.0 - 0.5
+        wave += size * np.exp(-0.5 * (away / spread) ** 2)
+    return wave
+
+
+def draw_ecg(pictures: Picture, beats: Beats) -> None:
+    """Draw the trace into the strip below the fan of (frames, height, width), up to a moving cursor."""
+    _, height, width = pictures.shape
+    strip = round(ECG_SHARE * height)
+    columns_per_frame = (width - 8) / (SWEEP_SECONDS * beats.frames_per_second)
+    ends = np.floor(columns_per_frame * np.arange(len(beats.phase) + 1)).astype(np.int64)
+    strip_picture = np.zeros((strip, width), np.uint8)
+    unwrapped = np.unwrap(2 * np.pi * beats.phase) / (2 * np.pi)
+    before = None
+    for frame in range(len(beats.phase)):
+        for column in range(ends[frame], ends[frame + 1]):
+            phase = np.interp((column + 0.5) / columns_per_frame, np.arange(len(unwrapped)), unwrapped)
+            row = strip - 2 - int((strip - 4) * (0.2 + 0.75 * ecg_wave(np.array([phase % 1.0]))[0]))
+            low, high = (row, row) if before is None else (min(row, before), max(row, before))
+            place = 3 + column % (width - 8)
+            strip_picture[:, place : place + 4] = 0
+            strip_picture[max(low, 0) : high + 1, place] = 170
+            before = row
+        pictures[frame, height - strip :] = strip_picture
