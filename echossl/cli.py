@@ -6,12 +6,15 @@ Heavy imports happen inside the functions, so that help and errors in a setting 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from echossl.config import load_config
 from echossl.errors import ConfigError, EchosslError
+
+if TYPE_CHECKING:
+    from echossl.evaluation.printed import Answer
 
 app = typer.Typer(
     name="echossl",
@@ -47,11 +50,12 @@ def demo(
     quick: Annotated[bool, typer.Option("--quick", help="A smaller one, about 90 seconds.")] = False,
 ) -> None:
     """Run everything on synthetic patients: videos, pre-training, 1 % of the labels, intervals, one page."""
-    from echossl.config.study import DemoConfig
-    from echossl.study.demo import QUICK, run_demo
+    from echossl.config.study import QUICK, DemoConfig
 
     given = [f"out={out}"] if out else []
     config = _settings(DemoConfig, [*(words or []), *given], defaults=QUICK if quick else ())
+    from echossl.study.demo import run_demo
+
     typer.echo(f"report: {run_demo(config)}")
 
 
@@ -64,10 +68,12 @@ def phantom(
 ) -> None:
     """Write synthetic patients as real video files with known truth."""
     from echossl.config.phantom import PhantomConfig
-    from echossl.phantom import generate
 
     given = [f"patients={patients}", f"seed={seed}"]
     config = _settings(PhantomConfig, [*given, *(words or []), f"out={out}"])
+
+    from echossl.phantom import generate
+
     generate(config)
     typer.echo(f"phantom: {out}, {config.patients} patients")
 
@@ -115,9 +121,11 @@ def check(
 def prepare(words: Words = None) -> None:
     """Decode every video once into the clip store."""
     from echossl.config.data import PrepareConfig
-    from echossl.data.store import prepare as prepare_store
 
     config = _settings(PrepareConfig, words)
+
+    from echossl.data.store import prepare as prepare_store
+
     summary = prepare_store(config)
     typer.echo(f"{config.out}: {summary.stored} videos stored, {summary.rejected} rejected")
 
@@ -126,19 +134,23 @@ def prepare(words: Words = None) -> None:
 def pretrain(words: Words = None) -> None:
     """Learn an encoder from unlabelled videos."""
     from echossl.config.training import PretrainConfig
-    from echossl.training import pretrain as run
 
     config = _settings(PretrainConfig, words)
+
+    from echossl.training import pretrain as run
+
     typer.echo(f"encoder: {run(config)}")
 
 
 @app.command()
 def finetune(words: Words = None) -> None:
     """Adapt an encoder with a share of the labels and predict the test split."""
-    from echossl.adapt import finetune as run
     from echossl.config.adapt import FinetuneConfig
 
     config = _settings(FinetuneConfig, words)
+
+    from echossl.adapt import finetune as run
+
     typer.echo(f"predictions: {run(config)}")
 
 
@@ -146,15 +158,14 @@ def finetune(words: Words = None) -> None:
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Table of predictions, from any tool.")],
     words: Words = None,
-    column: Annotated[str, typer.Option(help="Label column; its score is COLUMN_score.")] = "severe_as",
+    column: Annotated[str | None, typer.Option(help="Label column, if several have a _score.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print AUROC and AUPRC of one table with patient-clustered intervals."""
     from echossl.config.evaluation import BootstrapConfig
-    from echossl.evaluation import describe, evaluate_table
+    from echossl.evaluation.printed import evaluate_table
 
-    evaluation = evaluate_table(predictions, column, _settings(BootstrapConfig, words))
-    _print(evaluation.as_dict(), describe(evaluation), as_json=as_json)
+    _print(evaluate_table(predictions, column, _settings(BootstrapConfig, words)), as_json=as_json)
 
 
 @app.command()
@@ -162,24 +173,25 @@ def compare(
     first: Annotated[Path, typer.Argument(help="Table of predictions.")],
     second: Annotated[Path, typer.Argument(help="Another, of the same patients.")],
     words: Words = None,
-    column: Annotated[str, typer.Option(help="Label column; its score is COLUMN_score.")] = "severe_as",
+    column: Annotated[str | None, typer.Option(help="Label column, if several have a _score.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the paired difference of two tables, first minus second."""
     from echossl.config.evaluation import BootstrapConfig
-    from echossl.evaluation import compare_tables, describe
+    from echossl.evaluation.printed import compare_tables
 
-    comparison = compare_tables(first, second, column, _settings(BootstrapConfig, words))
-    _print(comparison.as_dict(), describe(comparison), as_json=as_json)
+    _print(compare_tables(first, second, column, _settings(BootstrapConfig, words)), as_json=as_json)
 
 
 @app.command()
 def explain(words: Words = None) -> None:
     """Write saliency maps of a fine-tuned run over its test studies."""
     from echossl.config.explain import ExplainConfig
-    from echossl.saliency.explain import explain as run
 
     config = _settings(ExplainConfig, words)
+
+    from echossl.saliency.explain import explain as run
+
     typer.echo(f"saliency: {run(config)}")
 
 
@@ -201,9 +213,11 @@ def embed(
 def sweep(words: Words = None) -> None:
     """Run a study: every arm, label fraction, draw and seed. Finished cells are skipped."""
     from echossl.config.study import StudyConfig
-    from echossl.study import run_study, summarise
 
     config = _settings(StudyConfig, words)
+
+    from echossl.study import run_study, summarise
+
     run_study(config)
     typer.echo(summarise(config).read_text(encoding="utf-8"))
 
@@ -249,8 +263,11 @@ def _shares(words: list[str]) -> dict[str, float]:
     return shares
 
 
-def _print(values: dict[str, Any], text: str, *, as_json: bool) -> None:
-    typer.echo(json.dumps(values, indent=2) if as_json else text)
+def _print(answers: "list[Answer]", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([answer.as_dict() for answer in answers], indent=2))
+    else:
+        typer.echo("\n".join(answer.as_text() for answer in answers))
 
 
 def main() -> None:

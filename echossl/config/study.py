@@ -22,8 +22,6 @@ class PretrainingConfig(Config):
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Short name, used in folder names.")
     objectives: tuple[ObjectiveConfig, ...] = Field(min_length=1, description="Losses that are added up.")
-    optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser and schedule.")
-    batch_size: int = Field(32, ge=2, description="Patients per update.")
 
 
 class ArmConfig(Config):
@@ -118,3 +116,14 @@ class DemoConfig(Config):
     study: StudySettings = Field(StudySettings(), description="The grid of arms, fractions, draws and seeds.")
     saliency: SaliencySettings = Field(SaliencySettings(), description="Saliency maps of the default arm.")
     title: str = Field("Phantom study", description="Title of the page.")
+
+
+# what `echossl demo --quick` sets
+QUICK = (
+    "phantom.patients=150",
+    "phantom.seed=7",
+    "study.fractions=[0.1]",
+    "study.draws=2",
+    "study.optimiser.steps=60",
+    "saliency.studies=2",
+)

@@ -33,8 +33,8 @@ def plan_pretrainings(config: StudyConfig) -> Iterator[PretrainConfig]:
                     encoder=config.encoder,
                     objectives=pretraining.objectives,
                     augment=config.augment,
-                    optimiser=pretraining.optimiser,
-                    batch_size=pretraining.batch_size,
+                    optimiser=config.optimiser,
+                    batch_size=config.batch_size,
                     seed=seed,
                     hardware=config.hardware,
                 )

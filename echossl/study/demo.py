@@ -17,16 +17,6 @@ from echossl.study.page import write_page
 from echossl.study.run import run_study
 from echossl.study.summary import summarise
 
-QUICK = (
-    "phantom.patients=150",
-    "phantom.seed=7",
-    "study.fractions=[0.1]",
-    "study.draws=2",
-    "study.pretrainings.0.optimiser.steps=60",
-    "study.pretrainings.1.optimiser.steps=60",
-    "saliency.studies=2",
-)
-
 
 def run_demo(config: DemoConfig) -> Path:
     """Run every stage that is not finished yet.
