@@ -65,6 +65,8 @@ class StudySettings(Config):
     pretrainings: tuple[PretrainingConfig, ...] = Field(
         (MULTI_INSTANCE, SIMCLR), description="Pre-trainings."
     )
+    optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser of every pre-training.")
+    batch_size: int = Field(32, ge=2, description="Patients per update of every pre-training.")
     arms: tuple[ArmConfig, ...] = Field(
         DEFAULT_ARMS, min_length=1, description="Arms; the first is the default."
     )
