@@ -1,5 +1,6 @@
 """Run the cells of a study side by side. Finished cells are skipped, interrupted ones continue."""
 
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -8,12 +9,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from echossl.adapt import finetune
+from echossl.config.adapt import FinetuneConfig
 from echossl.config.study import StudyConfig
 from echossl.config.training import PretrainConfig
 from echossl.progress import QUIET, progress
 from echossl.study.cells import plan_cells, plan_pretrainings
 from echossl.training import pretrain
-from echossl.training.logging import last_step
+from echossl.training.logging import FILE_NAME as METRICS_NAME
 
 Task = TypeVar("Task")
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -27,7 +29,7 @@ def run_study(config: StudyConfig) -> None:
     if pretrainings:
         _run(pretrain, pretrainings, jobs, ("pre-training", total, "updates"), _updates_done)
     cells = [cell.config for cell in plan_cells(config)]
-    _run(finetune, cells, jobs, ("adapting", len(cells), "cells"), _finished)
+    _run(finetune, cells, jobs, ("adapting", len(cells), "cells"), _cells_done)
 
 
 def _run(
@@ -68,9 +70,26 @@ def _quiet_single_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _updates_done(tasks: Sequence[PretrainConfig]) -> int:
-    return sum(last_step(task.out) for task in tasks)
+def _updates_done(pretrainings: Sequence[PretrainConfig]) -> int:
+    """Updates done so far; a finished run counts whole, whatever its last logged line was."""
+    total = 0
+    for pretraining in pretrainings:
+        if (pretraining.out / "result.json").is_file():
+            total += pretraining.optimiser.steps
+        elif lines := read_metrics(pretraining.out):
+            total += int(lines[-1]["step"])
+    return total
 
 
-def _finished(tasks: Sequence[object]) -> int:
-    return sum((Path(str(task.out)) / "result.json").is_file() for task in tasks)  # type: ignore[attr-defined]
+def _cells_done(cells: Sequence[FinetuneConfig]) -> int:
+    return sum((cell.out / "result.json").is_file() for cell in cells)
+
+
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """The whole lines of a run's ``metrics.jsonl``; none if it has not begun."""
+    path = run / METRICS_NAME
+    if not path.is_file():
+        return []
+    # the last line may be half-written while the run goes on
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]

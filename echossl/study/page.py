@@ -1,0 +1,164 @@
+"""The report page of a study: its folder's files turned into what the report room draws."""
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from echossl import __version__
+from echossl.config.study import DemoConfig, StudyConfig
+from echossl.evaluation import pooled_roc
+from echossl.report import (
+    BudgetLine,
+    DifferenceLine,
+    ReportPage,
+    ResultLine,
+    RocLine,
+    TestSet,
+    TrainingCurve,
+    write_report,
+)
+from echossl.runs import RunFolder
+from echossl.study.cells import plan_pretrainings
+from echossl.study.pictures import saliency_checks, saliency_entries
+from echossl.study.run import read_metrics
+from echossl.study.summary import ArmResult, collect
+
+TARGETS = {"severe_as": "severe aortic stenosis"}
+NOTES = [
+    "The patients are synthetic: a gain here shows that the code works, not that it works on patients.",
+    "Validation patients come out of the label budget. Nothing was chosen on the test patients.",
+]
+LIMITS = [
+    "Research use only; not a medical device.",
+    "Severity is one number behind a few image features here: a leading part of what tells patients apart.",
+    "A pre-training seed can move an AUROC by 0.05: with one seed, do not rank arms that lie closer.",
+    "Saliency maps are exploratory; believe them as far as the controls beside them allow.",
+]
+
+
+def write_page(config: DemoConfig, study: StudyConfig) -> Path:
+    """Write ``report.html`` into the demo's folder and return its path."""
+    results = collect(study)
+    first = [result for result in results if result.fraction == study.fractions[0]]
+    test = results[0].cells[0].predictions
+    page = ReportPage(
+        title=config.title,
+        lead=_lead(config, results),
+        test_set=TestSet(
+            TARGETS.get(study.column, study.column), test.num_patients, test.num_positive, test.prevalence
+        ),
+        default_arm=study.arms[0].title,
+        results=[_result_line(result) for result in results],
+        what_was_run=_what_was_run(config, study),
+        notes=_notes(study),
+        differences=[_difference_line(result) for result in results if result.against],
+        roc_fraction=study.fractions[0],
+        roc=[RocLine(result.arm.title, pooled_roc(result.cells)) for result in first],
+        training=list(_training_curves(study)),
+        budget=list(_budget(results)),
+        saliency=saliency_entries(config.out / "saliency"),
+        saliency_checks=saliency_checks(config.out / "saliency"),
+        limits=LIMITS,
+        environment=_environment(config.out),
+    )
+    path = config.out / "report.html"
+    write_report(page, path)
+    return path
+
+
+def _result_line(result: ArmResult) -> ResultLine:
+    return ResultLine(
+        arm=result.arm.title,
+        fraction=result.fraction,
+        num_labelled_patients=result.num_labelled_patients,
+        auroc=result.intervals["auroc"],
+        auprc=result.intervals["auprc"],
+    )
+
+
+def _difference_line(result: ArmResult) -> DifferenceLine:
+    return DifferenceLine(
+        arm=result.arm.title,
+        fraction=result.fraction,
+        num_labelled_patients=result.num_labelled_patients,
+        auroc=result.against["auroc"],
+        auprc=result.against["auprc"],
+    )
+
+
+def _what_was_run(config: DemoConfig, study: StudyConfig) -> list[tuple[str, str]]:
+    phantom, clip = config.phantom, study.clip
+    view = "valve-centred, 9-11 cm" if phantom.view == "valve" else "whole 15 cm sector"
+    return [
+        (
+            "Patients",
+            f"{phantom.patients} synthetic, seed {phantom.seed}, {config.train_share:.0%} for training",
+        ),
+        ("View", f"parasternal long axis, {view}"),
+        ("Variance shared by a patient's videos", f"{phantom.share:.0%} of view and scanner"),
+        (
+            "Clips",
+            f"{clip.num_frames} frames over {clip.clip_seconds:g} s, {config.size} x {config.size} pixels",
+        ),
+        ("Network", study.encoder.name),
+        ("Pre-training", f"{study.optimiser.steps} updates of {study.batch_size} patients, every arm alike"),
+        ("Label draws", f"{study.draws} per fraction, the same for every arm"),
+        ("Pre-training seeds", str(study.seeds)),
+        ("Command", " ".join(["echossl demo", f"--out {config.out}"])),
+    ]
+
+
+def _lead(config: DemoConfig, results: list[ArmResult]) -> str:
+    patients = round(config.phantom.patients * config.train_share)
+    counts = sorted({result.num_labelled_patients for result in results})
+    labelled = " or ".join(str(count) for count in counts)
+    pretrained = f"A 3-D CNN was pre-trained on the unlabelled videos of {patients} patients"
+    return f"{pretrained}, then adapted with the labels of {labelled} of them."
+
+
+def _notes(study: StudyConfig) -> list[str]:
+    repeats = (
+        f"{study.seeds} pre-training seed(s) and {study.draws} label draws, the same draws for every arm."
+    )
+    return [*NOTES, f"{repeats} Intervals resample test patients, draws and seeds together."]
+
+
+def _training_curves(study: StudyConfig) -> Iterator[TrainingCurve]:
+    for run in plan_pretrainings(study):
+        lines = read_metrics(run.out)
+        steps = np.array([line["step"] for line in lines], dtype=np.float64)
+        for key in ("loss", "contrastive/accuracy", "frame_order/accuracy"):
+            if lines and key in lines[0]:
+                values = np.array([line[key] for line in lines], dtype=np.float64)
+                yield TrainingCurve(run.out.name.replace("_", " "), key.replace("/", " "), steps, values)
+
+
+def _budget(results: list[ArmResult]) -> Iterator[BudgetLine]:
+    """One line per fraction and draw, from the default arm; the other arms had the same."""
+    seen = set()
+    for result in results:
+        for cell, budget in zip(result.cells, result.budgets, strict=True):
+            if (result.fraction, cell.draw) not in seen:
+                seen.add((result.fraction, cell.draw))
+                yield BudgetLine(
+                    fraction=result.fraction,
+                    draw=str(cell.draw),
+                    num_labelled_patients=budget["num_labelled_patients"],
+                    num_positive=budget["num_positive_patients"],
+                    num_videos=budget["num_videos"],
+                    num_validation_patients=budget["num_validation_patients"],
+                )
+
+
+def _environment(folder: Path) -> list[tuple[str, str]]:
+    record = RunFolder(folder).record
+    versions = [(name, str(version)) for name, version in record["versions"].items()]
+    host = record["host"]
+    return [
+        ("echossl", f"{__version__}, commit {record['git'] or 'unknown'}"),
+        ("Python", host["python"]),
+        ("Machine", f"{host['system']}, {platform.machine()}"),
+        *[pair for pair in versions if pair[0] != "echossl"],
+    ]

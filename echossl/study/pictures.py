@@ -1,0 +1,56 @@
+"""The saliency folder of a study as entries of the report page."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from echossl.evaluation import Difference, Interval
+from echossl.report import CheckLine, SaliencyEntry
+from echossl.runs import RunFolder
+
+MAP_TITLES = {
+    "model": "Trained model",
+    "centre_prior": "Middle of the picture",
+    "random_weights": "Random weights",
+}
+CAPTION = "Grad-CAM over the clip; the outline is the true valve."
+
+
+def saliency_entries(folder: Path) -> list[SaliencyEntry]:
+    """One entry per explained video, in the order of the table; empty if nothing was explained."""
+    table_path = folder / "saliency.csv"
+    if not table_path.is_file():
+        return []
+    table = pd.read_csv(table_path, dtype={"study_id": str, "patient_id": str, "folder": str})
+    return [
+        SaliencyEntry(
+            title=f"{video['study_id']}, {Path(video['path']).name}",
+            caption=CAPTION if "inside_share" in video else CAPTION.partition(";")[0] + ".",
+            film=folder / video["folder"] / "overlay.mp4",
+            strip=folder / video["folder"] / "strip.png",
+            label=bool(video["label"]),
+            score=float(video["score"]),
+            inside_share=video.get("inside_share"),
+            area_share=video.get("area_share"),
+        )
+        for video in table.to_dict("records")
+    ]
+
+
+def saliency_checks(folder: Path) -> list[CheckLine]:
+    """The maps against their controls, per group of studies."""
+    result = RunFolder(folder).result or {}
+    lines = []
+    for studies, check in result.get("region_checks", {}).items():
+        for name, title in MAP_TITLES.items():
+            difference = check["difference"].get(name)
+            lines.append(
+                CheckLine(
+                    studies=studies,
+                    map_name=title,
+                    num_studies=check["studies"],
+                    enrichment=Interval(**check["enrichment"][name]),
+                    difference=Difference(**difference) if difference else None,
+                )
+            )
+    return lines
