@@ -1,1 +1,43 @@
-"""."""
+"""Objectives: what an encoder is pre-trained on. One file each; a run adds several up.
+
+A new objective is one new file, one class of settings, and one line in ``OBJECTIVES``.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from echossl.config.objective import ObjectiveConfig
+from echossl.errors import ConfigError
+from echossl.objectives.base import Objective, WeightedSum
+from echossl.objectives.contrastive import Contrastive, nt_xent
+from echossl.objectives.frame_order import FrameOrder
+
+# name of the settings → objective, made from (settings, length of the encoder's vectors)
+OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
+    "contrastive": Contrastive,
+    "frame_order": FrameOrder,
+}
+
+
+def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int) -> WeightedSum:
+    """Make the sum of the objectives, with random heads from torch's global generator.
+
+    Raises:
+        ConfigError: if an objective is named twice.
+    """
+    twice = [name for name, count in Counter(config.name for config in configs).items() if count > 1]
+    if twice:
+        raise ConfigError(f"objectives: {twice[0]} is named twice; name each objective once")
+    return WeightedSum([(config, OBJECTIVES[config.name](config, encoder_dim)) for config in configs])
+
+
+__all__ = [
+    "OBJECTIVES",
+    "Contrastive",
+    "FrameOrder",
+    "Objective",
+    "WeightedSum",
+    "build_objectives",
+    "nt_xent",
+]

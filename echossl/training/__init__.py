@@ -1,1 +1,18 @@
-"""."""
+"""Training: the pre-training stage and what it shares with adaptation.
+
+The stage is ``echossl.training.pretrain.pretrain``; device, precision and learning rate, which adaptation
+uses too, are in ``hardware`` and ``optimiser``.
+"""
+
+from echossl.training.hardware import Hardware
+from echossl.training.optimiser import build_optimiser, learning_rate, parameter_groups, set_learning_rate
+from echossl.training.statistics import grey_statistics
+
+__all__ = [
+    "Hardware",
+    "build_optimiser",
+    "grey_statistics",
+    "learning_rate",
+    "parameter_groups",
+    "set_learning_rate",
+]

@@ -1,0 +1,82 @@
+"""Frame order objective: in which order are the parts of a shuffled clip?"""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from echossl.augment import seeded_generator
+from echossl.config.objective import FrameOrderConfig
+from echossl.config.video import ClipConfig
+from echossl.data.clips import Batch
+from echossl.encoders import Encoder
+from echossl.errors import UserError
+from echossl.objectives.base import Objective
+
+# keeps these draws apart from those of other rooms that are seeded by the step
+STREAM = 0x0EDE
+
+
+class FrameOrder(Objective):
+    """Classify which of the k! orders the k parts of a clip are in (Holste et al., arXiv 2207.11581).
+
+    The shuffled clip makes a pass through the encoder of its own, so that other objectives see ordered
+    frames. Chance is 1 / k!, 1 / 24 for four parts.
+
+    Args:
+        config: number of parts.
+        encoder_dim: length of the encoder's vectors.
+    """
+
+    orders: Tensor
+
+    def __init__(self, config: FrameOrderConfig, encoder_dim: int) -> None:
+        super().__init__()
+        self.num_segments = config.num_segments
+        self.head = nn.Linear(encoder_dim, math.factorial(config.num_segments))
+        orders = torch.tensor(list(itertools.permutations(range(config.num_segments))))
+        self.register_buffer("orders", orders, persistent=False)  # (k!, k)
+
+    def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss, and ``accuracy``: how often the right order has the highest logit."""
+        clips = batch.clips[:, 0]  # one clip of each item
+        targets = self.draw(len(clips), step=batch.step).to(clips.device)
+        logits = self.head(encoder(permute_segments(clips, self.orders[targets]))).float()
+        accuracy = (logits.detach().argmax(1) == targets).float().mean()
+        return F.cross_entropy(logits, targets), {"accuracy": accuracy}
+
+    def draw(self, items: int, *, step: int) -> Tensor:
+        """The order of each item, a pure function of the step: (items,) in 0..k!-1."""
+        return torch.randint(len(self.orders), (items,), generator=seeded_generator(STREAM, step))
+
+    def check(self, clip: ClipConfig) -> None:
+        """Refuse clips whose frames cannot be split into equal parts."""
+        _frames_per_segment(clip.num_frames, self.num_segments)
+
+
+def permute_segments(clips: Tensor, orders: Tensor) -> Tensor:
+    """Put the parts of each clip into an order of its own.
+
+    Args:
+        clips: (n, c, t, h, w).
+        orders: (n, k) permutations of 0..k-1; part i of the result is part ``orders[:, i]`` of the clip.
+
+    Raises:
+        UserError: if t is not a multiple of k.
+    """
+    length = _frames_per_segment(clips.shape[2], orders.shape[1])
+    frames = orders[:, :, None] * length + torch.arange(length, device=orders.device)  # (n, k, t/k)
+    picked = frames.flatten(1)[:, None, :, None, None]  # (n, 1, t, 1, 1)
+    return torch.take_along_dim(clips, picked, dim=2)
+
+
+def _frames_per_segment(num_frames: int, num_segments: int) -> int:
+    if num_frames % num_segments:
+        raise UserError(
+            f"objective frame_order: clips of {num_frames} frames cannot be split into {num_segments} equal "
+            f"parts; make clip.num_frames a multiple of {num_segments}, change num_segments, or leave the "
+            "objective out"
+        )
+    return num_frames // num_segments

@@ -1,0 +1,42 @@
+"""AdamW, and the learning rate as a pure function of the step."""
+
+import math
+
+import torch
+from torch import nn
+
+from echossl.config.training import OptimiserConfig
+
+
+def learning_rate(step: int, config: OptimiserConfig) -> float:
+    """Linear warm-up, then half a cosine to zero (SGDR, Loshchilov & Hutter, arXiv 1608.03983).
+
+    Args:
+        step: number of the update, from 0. The first update has a rate above 0, the last one nearly 0.
+        config: peak, length of the warm-up, number of updates.
+    """
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
+    done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Use ``rate`` for all parameters from now on."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Trainable parameters in two groups: matrices and kernels decay, biases and norms (1-D) do not."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def build_optimiser(module: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter, arXiv 1711.05101) on all trainable parameters of the module."""
+    groups = parameter_groups(module, config.weight_decay)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)

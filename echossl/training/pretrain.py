@@ -1,0 +1,162 @@
+"""``echossl pretrain``: from a manifest and a clip store to ``encoder.safetensors``."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from echossl import __version__
+from echossl.augment import Augmentation
+from echossl.config.training import PretrainConfig
+from echossl.data.clips import PairSampler, TrainingClips, step_loader
+from echossl.data.manifest import read_manifest
+from echossl.data.store import ClipStore
+from echossl.encoders import EncoderMetadata, build_encoder
+from echossl.encoders.files import FILE_NAME, save_encoder
+from echossl.errors import UserError
+from echossl.objectives import build_objectives
+from echossl.runs import RunFolder
+from echossl.training.checkpoint import Checkpoints
+from echossl.training.hardware import Hardware
+from echossl.training.logging import FILE_NAME as METRICS_NAME
+from echossl.training.logging import MetricsLog, open_wandb, require_wandb
+from echossl.training.loop import Learner, Training, train
+from echossl.training.optimiser import build_optimiser
+from echossl.training.statistics import grey_statistics
+
+
+def pretrain(config: PretrainConfig) -> Path:
+    """Learn an encoder from unlabelled videos.
+
+    A run that was stopped goes on from its newest checkpoint; a finished one returns at once.
+
+    Args:
+        config: settings of the run.
+
+    Returns:
+        The ``encoder.safetensors`` of the run folder.
+
+    Raises:
+        UserError: if settings, manifest, store or run folder are wrong; nothing is written then.
+        EchosslError: if training stops early.
+    """
+    encoder_file = config.out / FILE_NAME
+    if RunFolder(config.out).result is not None:
+        RunFolder.open(config.out, config, command="pretrain")  # refuses a finished run of other settings
+        return encoder_file
+    hardware = Hardware.resolve(config.hardware)
+    store, table = select_videos(config)
+    learner = build_learner(config, store, table)
+    clips = build_clips(config, learner, store, table)
+    require_wandb(config.wandb)
+
+    run = RunFolder.open(config.out, config, command="pretrain")
+    hardware.place(learner)
+    optimiser = build_optimiser(learner, config.optimiser)
+    checkpoints = Checkpoints(run.path / "checkpoints", keep=config.keep_checkpoints)
+    first_step = checkpoints.restore(learner, optimiser)
+    batches = step_loader(
+        clips,
+        first_step=first_step,
+        workers=hardware.workers,
+        pin_memory=hardware.device.type == "cuda",
+    )
+    with (
+        MetricsLog(run.path / METRICS_NAME, resumed_step=first_step) as metrics,
+        open_wandb(config.wandb, folder=run.path, settings=config) as wandb,
+    ):
+        augmentation = Augmentation(config.augment, seed=config.seed)
+        logs = (metrics, wandb)
+        training = Training(config, learner, optimiser, augmentation, hardware, checkpoints, logs)
+        train(training, batches, first_step=first_step)
+
+    save_encoder(learner.encoder, encoder_file)
+    run.finish(summarise(config, learner, hardware, table))
+    return encoder_file
+
+
+def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:
+    """The store, and the manifest's rows of the split that is trained on, with their places in the store.
+
+    Raises:
+        UserError: if the split has no videos.
+    """
+    manifest = read_manifest(config.data.manifest)
+    if "split" in manifest:
+        found = sorted(set(manifest["split"]))
+        manifest = manifest[manifest["split"] == config.split]
+        if manifest.empty:
+            raise UserError(
+                f"{config.data.manifest}: column split: no video of split {config.split!r}, found "
+                f"{', '.join(repr(name) for name in found)}; set split to one of them"
+            )
+    store = ClipStore.open(config.data.store)
+    return store, store.rows_for(manifest)
+
+
+def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame) -> Learner:
+    """Encoder and objective with random weights, which depend on the seed alone."""
+    mean, std = grey_statistics(store, table["row"].to_numpy())
+    metadata = EncoderMetadata(
+        architecture=config.encoder,
+        clip=config.clip,
+        size=store.size,
+        mean=mean,
+        std=std,
+        provenance=provenance(config, table),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = build_encoder(metadata)
+        objective = build_objectives(config.objectives, encoder.dim)
+    objective.check(config.clip)
+    return Learner(encoder, objective)
+
+
+def build_clips(
+    config: PretrainConfig, learner: Learner, store: ClipStore, table: pd.DataFrame
+) -> TrainingClips:
+    """The batches that the objective asks for."""
+    sampler = PairSampler(
+        table,
+        positives=learner.objective.positives or "two_videos",
+        num_clips=learner.objective.num_clips,
+        batch_size=config.batch_size,
+        clip=config.clip,
+        seed=config.seed,
+    )
+    return TrainingClips(store, sampler, steps=config.optimiser.steps)
+
+
+def provenance(config: PretrainConfig, table: pd.DataFrame) -> dict[str, str]:
+    """What is kept in the weights' file about their origin; names only, no paths of this machine."""
+    return {
+        "command": "pretrain",
+        "run": config.out.absolute().name,
+        "manifest": config.data.manifest.name,
+        "patients": str(table["patient_id"].nunique()),
+        "videos": str(len(table)),
+        "objectives": " + ".join(objective.name for objective in config.objectives),
+        "steps": str(config.optimiser.steps),
+        "batch_size": str(config.batch_size),
+        "seed": str(config.seed),
+        "echossl": __version__,
+        "torch": torch.__version__,
+    }
+
+
+def summarise(
+    config: PretrainConfig, learner: Learner, hardware: Hardware, table: pd.DataFrame
+) -> dict[str, object]:
+    """The content of ``result.json``, the figures of the last step among it."""
+    last_line = (config.out / METRICS_NAME).read_text(encoding="utf-8").splitlines()[-1]
+    return {
+        "encoder": FILE_NAME,
+        "num_patients": int(table["patient_id"].nunique()),
+        "num_videos": len(table),
+        "num_parameters": sum(parameter.numel() for parameter in learner.encoder.parameters()),
+        "device": str(hardware.device),
+        "precision": hardware.precision,
+        "last": json.loads(last_line),
+    }

@@ -1,0 +1,35 @@
+"""Mean and deviation of the grey values that an encoder is trained on."""
+
+import numpy as np
+
+from echossl.data.store import ClipStore
+
+MOST_VIDEOS = 256
+FRAMES_PER_VIDEO = 8
+
+
+def grey_statistics(store: ClipStore, rows: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the pixels, of the range 0-1.
+
+    Args:
+        store: the clip store.
+        rows: the videos that are trained on, (n,) integers; of up to 256 of them, evenly spread, 8 frames
+            each are looked at.
+
+    Returns:
+        Rounded to four places, the deviation at least 0.01, which is that of a nearly blank store.
+    """
+    counts = np.zeros(256, dtype=np.int64)
+    for row in _spread(np.unique(rows), MOST_VIDEOS):
+        frames = store.frames(int(row))
+        picked = frames[_spread(np.arange(len(frames)), FRAMES_PER_VIDEO)]
+        counts += np.bincount(picked.ravel(), minlength=256)
+    shares, grey = counts / counts.sum(), np.arange(256) / 255
+    mean = float(shares @ grey)
+    std = float(np.sqrt(shares @ (grey - mean) ** 2))
+    return round(mean, 4), max(round(std, 4), 0.01)
+
+
+def _spread(values: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` of the values, evenly spread, the first and the last among them."""
+    return values[np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(np.int64)]
