@@ -92,10 +92,13 @@ def index(
     """List the videos of a folder in a manifest."""
     from echossl.data.sources import index_source
 
+    shares = _shares(split or [])
     table = index_source(
-        source, root, patient_pattern=patient_pattern, split_shares=_shares(split or []), seed=seed, out=out
+        source, root, out=out, patient_pattern=patient_pattern, split_shares=shares, seed=seed
     )
     typer.echo(f"{out}: {len(table)} videos of {table['patient_id'].nunique()} patients")
+    if note := table.attrs.get("note"):
+        typer.echo(note)
 
 
 @app.command()
@@ -137,7 +140,7 @@ def pretrain(words: Words = None) -> None:
 
     config = _settings(PretrainConfig, words)
 
-    from echossl.training import pretrain as run
+    from echossl.training.pretrain import pretrain as run
 
     typer.echo(f"encoder: {run(config)}")
 

@@ -6,7 +6,6 @@ from echossl.config.data import DataConfig, PrepareConfig
 from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
 from echossl.config.study import DemoConfig, StudyConfig
-from echossl.data.manifest import write_manifest
 from echossl.data.sources import index_source
 from echossl.data.store import prepare
 from echossl.phantom import generate
@@ -32,8 +31,14 @@ def run_demo(config: DemoConfig) -> Path:
     study = study_config(config)
     if not study.data.manifest.is_file():
         shares = {"train": config.train_share, "test": 1 - config.train_share}
-        table = index_source("phantom", config.out / "phantom", split_shares=shares, seed=config.phantom.seed)
-        write_manifest(table, study.data.manifest)
+        index_source(
+            "phantom",
+            config.out / "phantom",
+            out=study.data.manifest,
+            split_shares=shares,
+            stratify=study.column,
+            seed=config.phantom.seed,
+        )
     prepare(PrepareConfig(manifest=study.data.manifest, out=study.data.store, size=config.size))
     run_study(study)
     summarise(study)

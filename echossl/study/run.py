@@ -14,8 +14,8 @@ from echossl.config.study import StudyConfig
 from echossl.config.training import PretrainConfig
 from echossl.progress import QUIET, progress
 from echossl.study.cells import plan_cells, plan_pretrainings
-from echossl.training import pretrain
 from echossl.training.logging import FILE_NAME as METRICS_NAME
+from echossl.training.pretrain import pretrain
 
 Task = TypeVar("Task")
 SECONDS_BETWEEN_LOOKS = 1.0
