@@ -1,0 +1,80 @@
+"""A page with something in every section."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from echossl.evaluation import Difference, Interval, RocCurve
+from echossl.report import (
+    BudgetLine,
+    CheckLine,
+    DifferenceLine,
+    ReportPage,
+    ResultLine,
+    RocLine,
+    SaliencyEntry,
+    TestSet,
+    TrainingCurve,
+)
+
+# names that would break a page that trusts them
+HOSTILE = '<script>alert("1")</script> & "quotes" $x_1$ --> ]]>'
+DEFAULT = "Two videos of a patient, frozen"
+ARMS = (DEFAULT, HOSTILE, "16 x 16 pixels")
+
+
+def interval(value, width=0.05, unusable=0):
+    return Interval(value, value - width, value + width, 2000, unusable, 0.95)
+
+
+def difference(value, width=0.05, p_value=0.012):
+    return Difference(value, value - width, value + width, 2000, 0, 0.95, p_value)
+
+
+def png(width=64):
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(width * 16, dtype=np.uint8).reshape(16, width)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def saliency():
+    shares = {"inside_share": 0.412, "area_share": 0.093}
+    entry = SaliencyEntry(f"Study {HOSTILE}", "One beat.", b"a film", png(), True, 2.314, **shares)
+    return [entry, SaliencyEntry("Study 2", "No region known.", None, png(), False, -0.5)]
+
+
+def full_page(fractions=((0.01, 8), (0.1, 75))):
+    steps = np.arange(0, 1000, 2.0)
+    grid = np.linspace(0, 1, 11)
+    return ReportPage(
+        title=f"Phantom {HOSTILE}",
+        lead="What 1 % of the labels can do.",
+        test_set=TestSet("severe aortic stenosis", 123, 31, 0.252),
+        default_arm=DEFAULT,
+        results=[
+            ResultLine(arm, fraction, count, interval(0.818 - 0.1 * place), interval(0.6 - 0.1 * place))
+            for fraction, count in fractions
+            for place, arm in enumerate(ARMS)
+        ],
+        what_was_run=[("Data", "600 synthetic patients"), ("Draws", "3, paired")],
+        notes=["One pre-training seed, 3 paired label draws.", "Research use only."],
+        differences=[
+            DifferenceLine(arm, fraction, count, difference(0.174), difference(-0.02, p_value=2 / 2001))
+            for fraction, count in fractions
+            for arm in ARMS[1:]
+        ],
+        roc_fraction=0.01,
+        roc=[RocLine(arm, RocCurve(grid, np.sqrt(grid))) for arm in ARMS],
+        training=[
+            TrainingCurve(f"{name}, seed 0", "loss", steps, 3 * np.exp(-steps / 300) + 1) for name in "ab"
+        ],
+        budget=[BudgetLine(0.01, str(draw), 8, 3, 21 + draw, 4) for draw in range(3)],
+        saliency=saliency(),
+        saliency_checks=[
+            CheckLine("all", "model", 96, interval(2.41, 0.3)),
+            CheckLine("all", "random weights", 96, interval(1.1, 0.2), difference(1.31, 0.4)),
+        ],
+        limits=["Synthetic pictures have no operator."],
+        environment=[("torch", "2.12.0")],
+    )
