@@ -1,12 +1,8 @@
 """From settings to a folder of encoded videos, a table of patients and their truth; can be interrupted."""
 
-import os
 import shutil
-import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +10,7 @@ import pandas as pd
 
 from echossl import __version__
 from echossl.config.phantom import Container, PhantomConfig
+from echossl.data.workers import leave_if_stopped, run_jobs
 from echossl.files import atomic_path, write_json
 from echossl.phantom.anatomy import Patient, row_of, sample_patient
 from echossl.phantom.encode import write_video
@@ -23,7 +20,6 @@ from echossl.phantom.truth import truth_path, write_truth
 from echossl.progress import progress
 
 FORMAT_VERSION = 1
-_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def generate(config: PhantomConfig) -> None:
@@ -41,7 +37,7 @@ def generate(config: PhantomConfig) -> None:
     todo = [number for number in range(1, config.patients + 1) if not _is_done(config, number)]
     done = config.patients - len(todo)
     with progress("phantom", total=config.patients, unit="patients", done=done) as bar:
-        for _ in _make_all(config, todo):
+        for _ in run_jobs(partial(make_patient, config), todo, workers=config.workers):
             bar.advance()
     patients = [sample_patient(config.seed, n, config.effect) for n in range(1, config.patients + 1)]
     with atomic_path(config.out / "patients.csv") as temporary:
@@ -85,42 +81,13 @@ def _is_done(config: PhantomConfig, patient_number: int) -> bool:
     )
 
 
-def _make_all(config: PhantomConfig, numbers: list[int]) -> Iterator[int]:
-    """Make the patients in this process or in several, and give their numbers as they are done."""
-    workers = min(config.workers or len(os.sched_getaffinity(0)), len(numbers))
-    if workers <= 1:
-        for number in numbers:
-            make_patient(config, number)
-            yield number
-        return
-    before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
-    os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
-    try:
-        waiting = [pool.submit(make_patient, config, number) for number in numbers]
-        for future in as_completed(waiting):
-            yield future.result()
-    finally:
-        # after an error or Ctrl-C nothing new is started; what is being written is finished or removed
-        pool.shutdown(wait=True, cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches every process of a terminal; only the parent answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def make_patient(config: PhantomConfig, number: int) -> int:
     """Write the videos and the truth of one patient; gives the number back."""
     patient = sample_patient(config.seed, number, config.effect)
     amplitude = patient_amplitude(patient, config)
     shutil.rmtree(config.out / "videos" / patient.patient_id, ignore_errors=True)
     for job in _jobs(config, number):
+        leave_if_stopped()
         rendered = render_video(patient, job.number, config, amplitude)
         tags = _tags(patient, job, rendered.cm_per_pixel)
         write_video(job.path, rendered.frames, rendered.beats.frames_per_second, job.container, tags)

@@ -122,7 +122,7 @@ class _Painter:
         self.noise = generator.standard_normal(self.x.size * FRAMES_PER_BLOCK * 3, dtype=np.float32)
         self.noise *= np.float32(10 ** ((-41.5 + 3 * nuisances["noise"]) / 20))
         self.generator = generator
-        level = patient.valve.echogenicity_db - 1.5 * abs(nuisances["valve_visibility"])
+        level = patient.valve.echogenicity_db - 2.0 * abs(nuisances["valve_visibility"])
         self.leaflet_amplitude = np.float32(10 ** (level / 20))
         self.near_valve = self._block(self.x - np.float32(0.5), self.y, 2.6)
         self.near_mitral = self._block(self.x + np.float32(0.8), self.y - np.float32(2.0), 3.0)
@@ -139,7 +139,7 @@ class _Painter:
     def _haze(self, nuisance: float, generator: np.random.Generator) -> Complex:
         """Reverberation that stands still over the heart, strongest near the probe; (depths, angles, 1)."""
         grain = generator.standard_normal((2, *self.fan.x_cm.shape), dtype=np.float32)
-        level_db = -37 + 3 * nuisance + 12 * np.exp(-self.fan.depth_cm / 2.0)
+        level_db = -38.5 + 2.5 * nuisance + 12 * np.exp(-self.fan.depth_cm / 2.0)
         grain *= np.power(np.float32(10), level_db / 20)[:, None]
         haze: Complex = (grain[0] + 1j * grain[1])[..., None].astype(np.complex64)
         return haze

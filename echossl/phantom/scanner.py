@@ -74,9 +74,16 @@ def window_of(heart: Heart, view: View, nuisances: dict[str, float]) -> Window:
         )
     depth = float(np.clip(10.0 + 0.45 * z["depth"], 9.0, 11.0))
     angle = np.deg2rad(43 + 2.5 * z["half_angle"])
-    valve_y = depth_of_valve + 0.35 * z["origin_y"]
-    near = max(0.6, valve_y - 0.49 * depth + 0.3 * z["origin_y"])
-    return Window(near, near + depth, angle, 0.25 + 0.55 * z["origin_x"], valve_y, tilt)
+    # the operator sets one depth for everybody: in a deep chest the valve lies lower in the picture
+    near = 0.75
+    return Window(
+        near,
+        near + depth,
+        angle,
+        0.25 + 0.95 * z["origin_x"],
+        depth_of_valve + 0.7 * z["origin_y"],
+        tilt,
+    )
 
 
 @dataclass(frozen=True)
