@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from echossl.augment import Augmentation, seeded_generator, to_float
+from echossl.augment import DRAW_STREAM, Augmentation, seeded_generator, to_float
 from echossl.config.training import AugmentConfig
 
 STILL = AugmentConfig(scale=0, shift=0, rotation_degrees=0, gamma=0, gain=0, noise=0)
@@ -20,7 +20,9 @@ def speckle(*shape: int, seed: int = 0) -> Tensor:
 
 
 def draws_of(augmentation: Augmentation, step: int, num_clips: int) -> np.ndarray:
-    return (torch.rand(num_clips, 6, generator=seeded_generator(augmentation.seed, step)) * 2 - 1).numpy()
+    return (
+        torch.rand(num_clips, 6, generator=seeded_generator(DRAW_STREAM, augmentation.seed, step)) * 2 - 1
+    ).numpy()
 
 
 def slow_reference(clip: np.ndarray, draw: np.ndarray, config: AugmentConfig) -> np.ndarray:

@@ -15,8 +15,8 @@ from echossl.encoders import Encoder
 from echossl.errors import UserError
 from echossl.objectives.base import Objective
 
-# keeps these draws apart from those of other rooms that are seeded by the step
-STREAM = 0x0EDE
+# first word of the random stream, as in echossl.augment, so that no two uses share one
+ORDER_STREAM = 3
 
 
 class FrameOrder(Objective):
@@ -49,7 +49,7 @@ class FrameOrder(Objective):
 
     def draw(self, items: int, *, step: int) -> Tensor:
         """The order of each item, a pure function of the step: (items,) in 0..k!-1."""
-        return torch.randint(len(self.orders), (items,), generator=seeded_generator(STREAM, step))
+        return torch.randint(len(self.orders), (items,), generator=seeded_generator(ORDER_STREAM, step))
 
     def check(self, clip: ClipConfig) -> None:
         """Refuse clips whose frames cannot be split into equal parts."""

@@ -1,11 +1,8 @@
-"""Training: the pre-training stage and what it shares with adaptation.
-
-The stage is ``echossl.training.pretrain.pretrain``; device, precision and learning rate, which adaptation
-uses too, are in ``hardware`` and ``optimiser``.
-"""
+"""Training: the pre-training stage, and what it shares with adaptation."""
 
 from echossl.training.hardware import Hardware
 from echossl.training.optimiser import build_optimiser, learning_rate, parameter_groups, set_learning_rate
+from echossl.training.pretrain import pretrain
 from echossl.training.statistics import grey_statistics
 
 __all__ = [
@@ -14,5 +11,6 @@ __all__ = [
     "grey_statistics",
     "learning_rate",
     "parameter_groups",
+    "pretrain",
     "set_learning_rate",
 ]
