@@ -23,7 +23,7 @@ from echossl.files import atomic_path
 
 Frames = NDArray[np.uint8]
 
-JPEG_QUALITY = 93
+JPEG_QUALITY = 95
 
 
 def write_video(
@@ -54,10 +54,10 @@ def _write_stream(path: Path, frames: Frames, frames_per_second: float, codec: s
     if codec == "libx264":
         luma = (16 + np.arange(256) * (219 / 255) + 0.5).astype(np.uint8)[frames]
         # slower presets look ahead, and on small pictures read memory never written: other bytes each time
-        options = {"crf": "15", "preset": "ultrafast", "bf": "2", "g": "30"}
+        options = {"crf": "13", "preset": "ultrafast", "bf": "2", "g": "30"}
     else:
         luma = frames
-        options = {"qmin": "2", "qmax": "3"}
+        options = {"qmin": "1", "qmax": "2"}
     picture = np.full((height * 3 // 2, width), 128, np.uint8)
     with av.open(str(path), "w") as container:
         rate = Fraction(round(frames_per_second * 10), 10)

@@ -25,7 +25,7 @@ Complex = NDArray[np.complex64]
 
 FRAMES_PER_BLOCK = 8
 # a level of -BLACK_DB is black, RANGE_DB above it is white
-BLACK_DB, RANGE_DB = 42.0, 48.5
+BLACK_DB, RANGE_DB = 43.0, 49.5
 SPECKLE_CELL_CM = 0.09
 MITRAL_DB, MITRAL_THICKNESS_CM = -11.0, 0.14
 # half of the blur of the pulse: the mask covers what the leaflets light up

@@ -68,14 +68,14 @@ def window_of(heart: Heart, view: View, nuisances: dict[str, float]) -> Window:
     tilt = 0.09 + 0.105 * z["tilt"]
     if view == "sector":
         far = 15.0 + 1.3 * z["depth"]
-        angle = np.deg2rad(42 + 3.0 * z["half_angle"])
+        angle = np.deg2rad(45 + 3.0 * z["half_angle"])
         return Window(
             0.25, far, angle, 1.2 + 0.7 * z["origin_x"], depth_of_valve + 0.55 * z["origin_y"], tilt
         )
     depth = float(np.clip(10.0 + 0.45 * z["depth"], 9.0, 11.0))
-    angle = np.deg2rad(43 + 2.5 * z["half_angle"])
+    angle = np.deg2rad(47 + 2.0 * z["half_angle"])
     # the operator sets one depth for everybody: in a deep chest the valve lies lower in the picture
-    near = 0.75
+    near = 1.1
     return Window(
         near,
         near + depth,

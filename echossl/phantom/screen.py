@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from echossl.phantom.motion import Beats
 from echossl.phantom.scanner import Fan
@@ -11,11 +12,13 @@ Picture = NDArray[np.uint8]
 
 ECG_SHARE = 0.09
 SWEEP_SECONDS = 3.0
+# black between the fan and what is drawn around it
+GAP_PIXELS = 4
 
 
 def fan_box(height: int, width: int) -> tuple[int, int, int, int]:
     """Room for the fan (top, left, bottom, right); below it runs the ECG, right of it the depth scale."""
-    return round(0.02 * height), 2, height - round(ECG_SHARE * height) - 1, width - 6
+    return GAP_PIXELS, GAP_PIXELS, height - round(ECG_SHARE * height) - GAP_PIXELS, width - 5 - GAP_PIXELS
 
 
 def draw_screen(fan: Fan, generator: np.random.Generator) -> Picture:
@@ -36,7 +39,7 @@ def draw_screen(fan: Fan, generator: np.random.Generator) -> Picture:
     for tick, row in enumerate(np.arange(box[0], box[2], 1 / fan.cm_per_pixel)):
         draw.line((width - (5 if tick % 5 == 0 else 3), row, width - 1, row), fill=bright)
     screen = np.asarray(image).copy()
-    screen[fan.inside] = 0
+    screen[ndimage.binary_dilation(fan.inside, iterations=GAP_PIXELS - 1)] = 0
     return screen
 
 
