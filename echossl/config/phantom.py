@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from echossl.config.base import Config
 
 Container = Literal["avi", "mp4", "dcm"]
+# the least that the lower end of a range may be
+LEAST = {"videos_per_study": 1, "beats": 0.3, "frames_per_second": 5.0, "image_height": 48}
 
 
 class PhantomSettings(Config):
@@ -34,7 +36,9 @@ class PhantomSettings(Config):
     image_height: tuple[int, int] = Field(
         (112, 160), description="Smallest and largest picture height in pixels."
     )
-    containers: tuple[Container, ...] = Field(("avi", "mp4", "dcm"), description="File kinds, used in turn.")
+    containers: tuple[Container, ...] = Field(
+        ("avi", "mp4", "dcm"), min_length=1, description="File kinds, used in turn."
+    )
     workers: int = Field(0, ge=0, description="Processes; 0 takes one per core.")
 
 
@@ -42,3 +46,11 @@ class PhantomConfig(PhantomSettings):
     """``echossl phantom``: synthetic patients as real encoded video files with known truth."""
 
     out: Path = Field(description="Folder to write to.")
+
+    @field_validator(*LEAST)
+    @classmethod
+    def _check_range(cls, value: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        smallest = LEAST[str(info.field_name)]
+        if not smallest <= value[0] <= value[1]:
+            raise ValueError(f"expected {smallest} <= lowest <= highest")
+        return value

@@ -118,7 +118,7 @@ def grade_from(
     gradient = _checked("mean gradient", mean_gradient_mmhg, PLAUSIBLE_GRADIENT_MMHG, "mmHg")
     area = _checked("valve area", valve_area_cm2, PLAUSIBLE_AREA_CM2, "cm2")
     by_flow = [
-        sum(value >= bound for bound in bounds)
+        max((place for place, bound in enumerate(bounds, start=1) if value >= bound), default=0)
         for value, bounds in ((velocity, rule.velocity_m_per_s), (gradient, rule.gradient_mmhg))
         if value is not None
     ]

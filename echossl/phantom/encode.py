@@ -34,7 +34,7 @@ def write_video(
     Args:
         path: where to.
         frames: uint8 grey values.
-        frames_per_second: frame rate, with one decimal.
+        frames_per_second: frame rate, with two decimals.
         container: file kind.
         tags: for DICOM: ``patient_id``, ``sex``, ``age``, ``study``, ``video``, ``cm_per_pixel``,
             ``compressed`` (1 or 0).
@@ -60,7 +60,7 @@ def _write_stream(path: Path, frames: Frames, frames_per_second: float, codec: s
         options = {"qmin": "1", "qmax": "2"}
     picture = np.full((height * 3 // 2, width), 128, np.uint8)
     with av.open(str(path), "w") as container:
-        rate = Fraction(round(frames_per_second * 10), 10)
+        rate = Fraction(round(frames_per_second * 100), 100)
         # both codecs are for pictures, which the stubs cannot know
         stream = cast("av.VideoStream", container.add_stream(codec, rate=rate, options=options))
         stream.width, stream.height, stream.pix_fmt = width, height, pixels

@@ -1,6 +1,7 @@
 """The scanner: the fan of beams, the blur of its pulse, the picture made from polar samples."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from scipy import sparse
 from echossl.phantom.anatomy import Heart
 
 Array = NDArray[np.float32]
-View = str
+View = Literal["valve", "sector"]
 
 # the settings that change between videos, each a standard normal number
 NUISANCES = (
