@@ -121,12 +121,13 @@ def sample_patient(seed: int, number: int, effect: float = 1.0) -> Patient:
     severity = float(generator.beta(*SEVERITY_BETA))
     calcium, sclerotic = _calcium(severity, generator)
     measurements = _measure(severity, generator)
-    valve = _valve(effect * severity, effect * calcium, generator)
     heart = _heart(effect * severity, generator)
     rate = float(np.clip(generator.normal(70, 11), 45, 110))
     ejection = float(np.clip(generator.normal(0.60 - 0.05 * effect * severity, 0.08), 0.25, 0.75))
     age = int(np.clip(generator.normal(62 + 14 * severity, 10), 25, 96))
     sex = "F" if generator.random() < 0.48 else "M"
+    # last: how many numbers the nodules take depends on the effect
+    valve = _valve(effect * severity, effect * calcium, generator)
     return Patient(number, age, sex, severity, calcium, sclerotic, measurements, valve, heart, rate, ejection)
 
 
@@ -151,6 +152,7 @@ def _measure(severity: float, generator: np.random.Generator) -> Measurements:
 
 def _valve(severity: float, calcium: float, generator: np.random.Generator) -> Valve:
     noise = generator.standard_normal(4)
+    offset = float(np.clip(generator.normal(0, 0.08), -0.2, 0.2))
     count = generator.poisson(0.4 + 3.0 * max(calcium, 0.0) ** 1.5)
     nodules = np.column_stack(
         [
@@ -165,7 +167,7 @@ def _valve(severity: float, calcium: float, generator: np.random.Generator) -> V
         thickness_cm=float(max(0.06, 0.10 + 0.22 * calcium + 0.035 * noise[1])),
         echogenicity_db=float(-13 + 11 * calcium + 2.6 * noise[2]),
         shadow_db_per_cm=float(max(0.0, 4 * (0.9 * calcium + 0.25 * noise[3]))),
-        closure_offset=float(np.clip(generator.normal(0, 0.08), -0.2, 0.2)),
+        closure_offset=offset,
         nodules=nodules.astype(np.float32).reshape(count, 4),
     )
 
@@ -175,15 +177,16 @@ def _heart(severity: float, generator: np.random.Generator) -> Heart:
         # two and a half spreads: shapes stay shapes
         return float(mean + spread * np.clip(generator.standard_normal(), -2.5, 2.5))
 
-    radius = around(1.45, 0.15)
+    # a large person has a large ventricle and a large root; the mitral valve needs the room between them
+    body = around(1.0, 0.06)
     atrium = 1 + 0.04 * severity
     return Heart(
-        ventricle_long_cm=around(4.6, 0.42),
-        ventricle_short_cm=around(2.35, 0.22),
+        ventricle_long_cm=around(4.6 * body, 0.30),
+        ventricle_short_cm=around(2.35 * body, 0.13),
         septum_cm=around(0.95 + 0.17 * severity, 0.16),
         posterior_wall_cm=around(0.9 + 0.12 * severity, 0.14),
         rv_depth_cm=around(2.1, 0.45),
-        root_radius_cm=radius,
+        root_radius_cm=around(1.45 * body, 0.10),
         root_angle_rad=around(-0.2, 0.12),
         atrium_cm=(around(2.35, 0.25) * atrium, around(1.75, 0.2) * atrium),
         atrium_waves=tuple(generator.normal(0, 0.05, 8).tolist()),

@@ -12,6 +12,7 @@ Picture = NDArray[np.uint8]
 
 ECG_SHARE = 0.09
 SWEEP_SECONDS = 3.0
+SAMPLES_PER_COLUMN = 8
 # black between the fan and what is drawn around it
 GAP_PIXELS = 4
 
@@ -68,20 +69,19 @@ def ecg_wave(phase: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def draw_ecg(pictures: Picture, beats: Beats) -> None:
     """Draw the trace into the strip below the fan of (frames, height, width), up to a moving cursor."""
-    _, height, width = pictures.shape
-    strip = round(ECG_SHARE * height)
-    columns_per_frame = (width - 8) / (SWEEP_SECONDS * beats.frames_per_second)
-    ends = np.floor(columns_per_frame * np.arange(len(beats.phase) + 1)).astype(np.int64)
-    strip_picture = np.zeros((strip, width), np.uint8)
-    unwrapped = np.unwrap(2 * np.pi * beats.phase) / (2 * np.pi)
-    before = None
-    for frame in range(len(beats.phase)):
-        for column in range(ends[frame], ends[frame + 1]):
-            phase = np.interp((column + 0.5) / columns_per_frame, np.arange(len(unwrapped)), unwrapped)
-            row = strip - 2 - int((strip - 4) * (0.2 + 0.75 * ecg_wave(np.array([phase % 1.0]))[0]))
-            low, high = (row, row) if before is None else (min(row, before), max(row, before))
-            place = 3 + column % (width - 8)
-            strip_picture[:, place : place + 4] = 0
-            strip_picture[max(low, 0) : high + 1, place] = 170
-            before = row
-        pictures[frame, height - strip :] = strip_picture
+    num_frames, height, width = pictures.shape
+    strip, room = round(ECG_SHARE * height), width - 8
+    columns_per_frame = room / (SWEEP_SECONDS * beats.frames_per_second)
+    ends = np.floor(columns_per_frame * np.arange(num_frames + 1)).astype(np.int64)
+    # several samples a column, or most R waves would fall between two columns
+    frame = (np.arange(ends[-1] * SAMPLES_PER_COLUMN) + 0.5) / SAMPLES_PER_COLUMN / columns_per_frame
+    phase = np.interp(frame, np.arange(num_frames), np.unwrap(beats.phase, period=1.0))
+    level = (strip - 2 - (strip - 4) * (0.2 + 0.75 * ecg_wave(phase))).reshape(-1, SAMPLES_PER_COLUMN)
+    high, low = level.min(axis=1).astype(np.int64), level.max(axis=1).astype(np.int64)
+    trace = np.zeros((strip, width), np.uint8)
+    for number in range(num_frames):
+        for column in range(ends[number], ends[number + 1]):
+            place = 3 + column % room
+            trace[:, place : place + 4] = 0
+            trace[high[column] : low[column] + 1, place] = 170
+        pictures[number, height - strip :] = trace
