@@ -66,8 +66,7 @@ def _duplicate_paths(table: pd.DataFrame) -> Iterator[str]:
 
 def _missing_files(table: pd.DataFrame) -> Iterator[str]:
     for row, path in table["path"].items():
-        # a folder of frames is a video too
-        if path and not Path(path).exists():
+        if path and not Path(path).is_file():
             yield f"row {row}: no such file {path}; correct the path or remove the row"
 
 

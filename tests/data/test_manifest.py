@@ -138,9 +138,9 @@ def test_unnamed_columns_are_left_alone(tmp_path):
     assert table["many"].tolist() == [0, 7]
 
 
-def test_a_folder_of_frames_may_be_a_path(tmp_path):
+def test_a_folder_is_no_video(tmp_path):
     (tmp_path / "clip_1").mkdir()
-    assert len(read_manifest(make(tmp_path, "path,patient_id\nclip_1,1\n"))) == 1
+    assert faults_of(make(tmp_path, "path,patient_id\nclip_1,1\n"))[0].startswith("row 2: no such file")
 
 
 def test_written_and_read_again_it_is_the_same(tmp_path):

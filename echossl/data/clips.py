@@ -1,0 +1,171 @@
+"""Frames become batches: the Batch, and the dataset whose item is the whole batch of a step.
+
+This is the one part of the data room that needs torch; import it as ``echossl.data.clips``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from echossl.config.video import ClipConfig
+from echossl.data.requests import ClipRequest, read_clip, read_clips, uniform_requests
+from echossl.data.samplers import BalancedSampler, PairSampler
+from echossl.data.store import ClipStore
+from echossl.errors import UserError
+
+__all__ = [
+    "BalancedSampler",
+    "Batch",
+    "ClipRequest",
+    "PairSampler",
+    "TrainingClips",
+    "make_batch",
+    "read_clip",
+    "read_clips",
+    "step_loader",
+    "uniform_requests",
+]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step sees.
+
+    Attributes:
+        clips: (items, clips, channels, frames, height, width), uint8 from the store, float32 in 0..1 after
+            augmentation.
+        patients: (items,) int64, equal for clips of the same patient.
+        videos: (items, clips) int64, row of the video in the store.
+        labels: (items,) float32, or None without labels.
+        step: number of the update this batch belongs to.
+    """
+
+    clips: Tensor
+    patients: Tensor
+    videos: Tensor
+    labels: Tensor | None = None
+    step: int = 0
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on a device; the copy from pinned memory does not wait."""
+        return replace(
+            self,
+            clips=self.clips.to(device, non_blocking=True),
+            patients=self.patients.to(device, non_blocking=True),
+            videos=self.videos.to(device, non_blocking=True),
+            labels=None if self.labels is None else self.labels.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory; called by a DataLoader that pins."""
+        return replace(
+            self,
+            clips=self.clips.pin_memory(),
+            patients=self.patients.pin_memory(),
+            videos=self.videos.pin_memory(),
+            labels=None if self.labels is None else self.labels.pin_memory(),
+        )
+
+
+def make_batch(
+    store: ClipStore,
+    items: Sequence[Sequence[ClipRequest]],
+    clip: ClipConfig,
+    *,
+    patients: np.ndarray,
+    labels: np.ndarray | None = None,
+    step: int = 0,
+) -> Batch:
+    """Read the clips of some requests.
+
+    Args:
+        store: the clip store.
+        items: per item, the same number of requests.
+        clip: which frames make a clip.
+        patients: (items,) whole numbers, one per patient.
+        labels: (items,) numbers, or None.
+        step: number of the update.
+    """
+    return Batch(
+        clips=torch.from_numpy(read_clips(store, items, clip)),
+        patients=torch.as_tensor(patients, dtype=torch.int64),
+        videos=torch.tensor([[request.row for request in item] for item in items], dtype=torch.int64),
+        labels=None if labels is None else torch.as_tensor(labels, dtype=torch.float32),
+        step=step,
+    )
+
+
+class TrainingClips(Dataset[Batch]):
+    """A dataset whose item is the batch of a step, a pure function of (seed, step).
+
+    Any number of reader processes gives the same batches. Of several training processes each reads its own
+    stretch of the batch, in order of rank.
+
+    Args:
+        store: the clip store.
+        sampler: what the batches are made of: :class:`PairSampler` or :class:`BalancedSampler`.
+        steps: number of updates.
+        rank: number of this training process.
+        world_size: number of training processes.
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        sampler: PairSampler | BalancedSampler,
+        *,
+        steps: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.store = store
+        self.sampler = sampler
+        self.steps = steps
+        self.rank = rank
+        self.world_size = world_size
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        if not 0 <= step < self.steps:
+            raise IndexError(f"step {step} of {self.steps}")
+        draw = self.sampler.draw(step)
+        own = self._own_items(len(draw.items))
+        return make_batch(
+            self.store,
+            draw.items[own],
+            self.sampler.clip,
+            patients=draw.patients[own],
+            labels=None if draw.labels is None else draw.labels[own],
+            step=step,
+        )
+
+    def _own_items(self, num_items: int) -> slice:
+        share, rest = divmod(num_items, self.world_size)
+        if rest:
+            raise UserError(
+                f"batch_size: {num_items} items cannot be shared evenly by {self.world_size} processes; "
+                f"make it a multiple of {self.world_size}"
+            )
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+
+def step_loader(
+    dataset: TrainingClips, *, first_step: int = 0, workers: int = 0, pin_memory: bool = False
+) -> DataLoader[Batch]:
+    """Read the batches of the steps from ``first_step`` on, in order, ahead of their use.
+
+    Args:
+        dataset: the batches.
+        first_step: the step to go on from.
+        workers: reader processes; 0 reads in this one.
+        pin_memory: put batches into page-locked memory, for copies to a GPU that do not wait.
+    """
+    steps = range(first_step, len(dataset))
+    # batch_size=None: an item is a whole batch already
+    return DataLoader(dataset, batch_size=None, sampler=steps, num_workers=workers, pin_memory=pin_memory)

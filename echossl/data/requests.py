@@ -1,0 +1,80 @@
+"""Which clip of which stored video: the request, and reading it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from echossl.config.video import ClipConfig
+from echossl.data.store import ClipStore
+from echossl.video.sampling import clip_indices, clip_starts_uniform
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """A clip to be read.
+
+    Attributes:
+        row: number of the video in the store.
+        start_seconds: where the clip starts.
+    """
+
+    row: int
+    start_seconds: float
+
+
+def uniform_requests(store: ClipStore, row: int, clip: ClipConfig, count: int) -> list[ClipRequest]:
+    """Clips evenly spread over a video, the first and the last possible one among them.
+
+    Args:
+        store: the clip store.
+        row: number of the video.
+        clip: which frames make a clip.
+        count: number of clips.
+    """
+    starts = clip_starts_uniform(float(store.durations[row]), clip=clip, count=count)
+    return [ClipRequest(row, float(start)) for start in starts]
+
+
+def read_clip(store: ClipStore, request: ClipRequest, clip: ClipConfig) -> np.ndarray:
+    """Read one clip.
+
+    Returns:
+        (clip.num_frames, size, size) uint8.
+
+    Raises:
+        ShortVideoError: if the video is shorter than the clip and ``clip.too_short`` is ``error``.
+    """
+    frames = np.empty((clip.num_frames, store.size, store.size), dtype=np.uint8)
+    _read_into(frames, store, request, clip)
+    return frames
+
+
+def read_clips(store: ClipStore, items: Sequence[Sequence[ClipRequest]], clip: ClipConfig) -> np.ndarray:
+    """Read the clips of a batch, each straight to its place.
+
+    Args:
+        store: the clip store.
+        items: the same number of requests for every item.
+        clip: which frames make a clip.
+
+    Returns:
+        (items, clips, 1, clip.num_frames, size, size) uint8.
+    """
+    shape = (len(items), len(items[0]), 1, clip.num_frames, store.size, store.size)
+    clips = np.empty(shape, dtype=np.uint8)
+    for place, requests in zip(clips, items, strict=True):
+        for own, request in zip(place, requests, strict=True):
+            _read_into(own[0], store, request, clip)
+    return clips
+
+
+def _read_into(place: np.ndarray, store: ClipStore, request: ClipRequest, clip: ClipConfig) -> None:
+    indices = clip_indices(
+        store.frame_seconds(request.row),
+        start_seconds=request.start_seconds,
+        clip=clip,
+        path=store.paths[request.row],
+    )
+    # mode="clip" copies straight into place where the default goes through a buffer; no index is out of range
+    np.take(store.frames(request.row), indices, axis=0, out=place, mode="clip")

@@ -1,0 +1,194 @@
+"""Which clips make the batch of a step. Stateless: the answer depends on the seed and the step alone.
+
+Both samplers draw patients, not videos: a study with many videos weighs as much as one with few, and no batch
+holds a patient twice where its clips would be taken for those of a stranger.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from echossl.config.video import ClipConfig
+from echossl.data.requests import ClipRequest
+from echossl.errors import UserError
+from echossl.video.sampling import random_clip_start, two_clip_starts
+
+Positives = Literal["two_videos", "two_clips"]
+# first words of the random streams, so that no two uses share one
+EPOCH, ITEM, WITH_REPLACEMENT = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What the batch of a step is made of.
+
+    Attributes:
+        items: per item its clips.
+        patients: (items,) int64, position of the patient in the sampler's ``patients``.
+        labels: (items,) float32, or None.
+    """
+
+    items: list[list[ClipRequest]]
+    patients: np.ndarray
+    labels: np.ndarray | None = None
+
+
+class PairSampler:
+    """Batches of different patients with one or two clips each, for learning without labels.
+
+    An epoch is one random order of the patients; its last batch is filled up from the start of the same
+    order, so that every patient is seen in every epoch and never twice in a batch.
+
+    Args:
+        table: ``row``, ``patient_id`` and ``duration_seconds`` of the videos, from ``ClipStore.rows_for``.
+        positives: ``two_videos`` takes two different videos of the patient (two clips of one video where
+            there is only one); ``two_clips`` takes two clips apart in time of one random video.
+        num_clips: 1 or 2 clips per patient.
+        batch_size: patients per batch.
+        clip: which frames make a clip.
+        seed: seed of all draws.
+
+    Raises:
+        UserError: if there are fewer patients than a batch holds.
+    """
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        *,
+        positives: Positives,
+        num_clips: int,
+        batch_size: int,
+        clip: ClipConfig,
+        seed: int,
+    ) -> None:
+        if num_clips not in {1, 2}:
+            raise ValueError(f"num_clips is {num_clips}, expected 1 or 2")
+        self.patients = sorted(set(table["patient_id"]))
+        if len(self.patients) < batch_size:
+            raise UserError(
+                f"batch_size: a batch of {batch_size} patients cannot be drawn from {len(self.patients)}; "
+                f"set it to {len(self.patients)} or less"
+            )
+        self.positives = positives
+        self.num_clips = num_clips
+        self.batch_size = batch_size
+        self.clip = clip
+        self.seed = seed
+        self._videos = _videos_of(table, self.patients)
+        self._durations = _durations_of(table)
+
+    def draw(self, step: int) -> Draw:
+        """``batch_size`` different patients with ``num_clips`` clips each."""
+        patients = _members_of_step(len(self.patients), self.batch_size, step, (self.seed,))
+        items = [
+            self._item(self._videos[patient], np.random.default_rng((ITEM, self.seed, step, item)))
+            for item, patient in enumerate(patients)
+        ]
+        return Draw(items, patients)
+
+    def requests(self, step: int) -> list[list[ClipRequest]]:
+        """The clips of a step, by patient."""
+        return self.draw(step).items
+
+    def _item(self, videos: np.ndarray, generator: np.random.Generator) -> list[ClipRequest]:
+        if self.num_clips == 2 and (self.positives == "two_clips" or len(videos) == 1):
+            row = int(generator.choice(videos))
+            starts = two_clip_starts(self._durations[row], clip=self.clip, generator=generator)
+            return [ClipRequest(row, start) for start in starts]
+        rows = generator.choice(videos, self.num_clips, replace=False)
+        return [_random_request(int(row), self._durations, self.clip, generator) for row in rows]
+
+
+class BalancedSampler:
+    """Batches with the same number of patients of each class and two clips each, for learning with labels.
+
+    A class goes through its patients in random order before it starts anew; where it has fewer patients than
+    a batch takes, they are drawn with replacement.
+
+    Args:
+        table: ``row``, ``patient_id``, ``duration_seconds`` and ``label`` of the videos. A patient with
+            studies of two classes stands in both, each time with the videos of that class.
+        patients_per_class: patients of each class in a batch.
+        clip: which frames make a clip.
+        seed: seed of all draws.
+
+    Raises:
+        UserError: if a label is missing or there is only one class.
+    """
+
+    def __init__(self, table: pd.DataFrame, *, patients_per_class: int, clip: ClipConfig, seed: int) -> None:
+        if table["label"].isna().any():
+            raise UserError("labels: some videos are not assessed; take only the rows that have a label")
+        self.classes = sorted(set(table["label"]))
+        if len(self.classes) < 2:
+            raise UserError(f"labels: found the classes {self.classes}, expected two or more")
+        self.patients = sorted(set(table["patient_id"]))
+        self.patients_per_class = patients_per_class
+        self.clip = clip
+        self.seed = seed
+        codes = {patient: code for code, patient in enumerate(self.patients)}
+        self._members: list[np.ndarray] = []
+        self._videos: list[list[np.ndarray]] = []
+        for label in self.classes:
+            rows = table[table["label"] == label]
+            members = sorted(set(rows["patient_id"]))
+            self._members.append(np.array([codes[patient] for patient in members], dtype=np.int64))
+            self._videos.append(_videos_of(rows, members))
+        self._durations = _durations_of(table)
+
+    def draw(self, step: int) -> Draw:
+        """``patients_per_class`` patients of each class with two clips each."""
+        items: list[list[ClipRequest]] = []
+        patients, labels = [], []
+        for position, label in enumerate(self.classes):
+            for member in self._members_of_class(position, step):
+                generator = np.random.default_rng((ITEM, self.seed, step, len(items)))
+                items.append(self._item(self._videos[position][member], generator))
+                patients.append(self._members[position][member])
+                labels.append(label)
+        return Draw(items, np.array(patients, dtype=np.int64), np.array(labels, dtype=np.float32))
+
+    def requests(self, step: int) -> tuple[list[list[ClipRequest]], np.ndarray]:
+        """The clips of a step by patient, and (items,) float32 labels."""
+        draw = self.draw(step)
+        return draw.items, np.asarray(draw.labels)
+
+    def _members_of_class(self, position: int, step: int) -> np.ndarray:
+        num_members, key = len(self._members[position]), (self.seed, position)
+        if num_members >= self.patients_per_class:
+            return _members_of_step(num_members, self.patients_per_class, step, key)
+        generator = np.random.default_rng((WITH_REPLACEMENT, *key, step))
+        return generator.integers(num_members, size=self.patients_per_class)
+
+    def _item(self, videos: np.ndarray, generator: np.random.Generator) -> list[ClipRequest]:
+        rows = generator.choice(videos, 2, replace=len(videos) == 1)
+        return [_random_request(int(row), self._durations, self.clip, generator) for row in rows]
+
+
+def _members_of_step(num_members: int, batch_size: int, step: int, key: Sequence[int]) -> np.ndarray:
+    """Who is in the batch of a step: (batch_size,) int64 below ``num_members``, all different."""
+    steps_per_epoch = -(-num_members // batch_size)
+    epoch, step_in_epoch = divmod(step, steps_per_epoch)
+    order = np.random.default_rng((EPOCH, *key, epoch)).permutation(num_members)
+    return order[np.arange(step_in_epoch * batch_size, (step_in_epoch + 1) * batch_size) % num_members]
+
+
+def _videos_of(table: pd.DataFrame, patients: Sequence[str]) -> list[np.ndarray]:
+    """The store rows of each patient's videos, sorted."""
+    groups = table.groupby("patient_id")["row"]
+    rows = {patient: np.sort(own.to_numpy()) for patient, own in groups}
+    return [rows[patient] for patient in patients]
+
+
+def _durations_of(table: pd.DataFrame) -> dict[int, float]:
+    return dict(zip(table["row"].astype(int), table["duration_seconds"].astype(float), strict=True))
+
+
+def _random_request(
+    row: int, durations: dict[int, float], clip: ClipConfig, generator: np.random.Generator
+) -> ClipRequest:
+    return ClipRequest(row, random_clip_start(durations[row], clip=clip, generator=generator))
