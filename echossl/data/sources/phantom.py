@@ -25,7 +25,8 @@ def index_phantom(root: Path) -> pd.DataFrame:
         raise UserError(
             f"{root}: no phantom.json here, expected a finished phantom; run echossl phantom out={root} first"
         )
-    patients = pd.read_csv(root / "patients.csv")
+    # "none" is a grade here, not a missing value
+    patients = pd.read_csv(root / "patients.csv", keep_default_na=False)
     videos = pd.DataFrame(
         [(str(path.resolve()), path.parent.name) for path in sorted((root / "videos").glob("P*/P*_*.*"))],
         columns=["path", "patient_id"],
