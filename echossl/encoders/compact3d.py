@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from echossl.encoders.base import Encoder, EncoderMetadata, initialise
+from echossl.encoders.convolution import Conv3d
 from echossl.encoders.residual import stage
 from echossl.errors import UserError
 
@@ -23,7 +24,7 @@ class Compact3D(Encoder):
         _require_even(metadata.clip.num_frames, metadata.size, metadata.size)
         super().__init__(metadata, dim=8 * width)
         self.stem = nn.Sequential(
-            nn.Conv3d(metadata.channels * CUBE**3, width, 3, padding=1, bias=False),
+            Conv3d(metadata.channels * CUBE**3, width, 3, padding=1, bias=False),
             nn.BatchNorm3d(width),
             nn.ReLU(inplace=True),
         )

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from echossl.encoders.base import Encoder, EncoderMetadata, initialise
+from echossl.encoders.convolution import Conv3d
 from echossl.encoders.residual import stage
 
 
@@ -16,7 +17,7 @@ class R3D18(Encoder):
         width = metadata.architecture.width
         super().__init__(metadata, dim=8 * width)
         self.stem = nn.Sequential(
-            nn.Conv3d(metadata.channels, width, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
+            Conv3d(metadata.channels, width, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
             nn.BatchNorm3d(width),
             nn.ReLU(inplace=True),
         )

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from echossl.encoders.convolution import Conv3d
+
 
 class ResidualBlock(nn.Module):
     """Two 3 x 3 x 3 convolutions beside a shortcut (He et al., arXiv 1512.03385, inflated to 3-D).
@@ -15,18 +17,18 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels_in: int, channels: int, *, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Sequential(
-            nn.Conv3d(channels_in, channels, 3, stride=stride, padding=1, bias=False),
+            Conv3d(channels_in, channels, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm3d(channels),
             nn.ReLU(inplace=True),
         )
         self.conv2 = nn.Sequential(
-            nn.Conv3d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm3d(channels)
+            Conv3d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm3d(channels)
         )
         self.relu = nn.ReLU(inplace=True)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels:
             self.downsample = nn.Sequential(
-                nn.Conv3d(channels_in, channels, 1, stride=stride, bias=False), nn.BatchNorm3d(channels)
+                Conv3d(channels_in, channels, 1, stride=stride, bias=False), nn.BatchNorm3d(channels)
             )
 
     def forward(self, clips: Tensor) -> Tensor:

@@ -1,0 +1,37 @@
+"""3-D convolution that is right in bfloat16 on CPUs too."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Conv3d(nn.Conv3d):
+    """``nn.Conv3d`` without two faults of oneDNN's bfloat16 weight gradient (oneDNN 3.11, PyTorch 2.12).
+
+    Seen on processors with AVX-512 BF16, where the kernel in use is ``jit_bf16:avx512_core_bf16``:
+
+    - Two frames and padding in time: the gradient is made of memory that was never written. Padding with
+      black frames beforehand is the same convolution and is computed correctly.
+    - A single row or column and a stride: it writes beyond its buffer. float32 is correct.
+
+    Neither costs anything for clips of other shapes.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that PyTorch gives it
+        """(batch, channels_in, frames, height, width) → (batch, channels_out, frames', height', width')."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        num_frames, height, width = input.shape[2:]
+        if 1 in {height, width}:
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(input.float())
+        if num_frames == 2 and self.stride[0] == 1:
+            return self._with_black_frames(input)
+        return super().forward(input)
+
+    def _with_black_frames(self, clips: Tensor) -> Tensor:
+        frames, rows, columns = (int(amount) for amount in self.padding)
+        padded = F.pad(clips, (0, 0, 0, 0, frames, frames))
+        return F.conv3d(
+            padded, self.weight, self.bias, self.stride, (0, rows, columns), self.dilation, self.groups
+        )
