@@ -83,7 +83,12 @@ def _check_one(path: str, manifest_fps: float, clip: ClipConfig) -> Checked:
             )
     except DecodeError as error:
         return Checked(path, problem=error.reason)
+    return replace(found, problem=_problem(found, clip))
+
+
+def _problem(found: Checked, clip: ClipConfig) -> str:
+    if found.num_frames == 1:
+        return "a single picture, no video"
     if found.duration_seconds < clip.clip_seconds:
-        lengths = f"{found.duration_seconds:.2f} s, a clip takes {clip.clip_seconds:g} s"
-        return replace(found, problem=f"too short: {lengths}")
-    return found
+        return f"too short: {found.duration_seconds:.5g} s, a clip takes {clip.clip_seconds:g} s"
+    return ""

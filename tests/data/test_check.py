@@ -31,17 +31,20 @@ def test_every_kind_of_bad_file_is_named(videos, tmp_path, write_video):
     (root / "p0" / "0.avi").write_bytes(b"")
     (root / "p1" / "0.avi").write_bytes(b"no video at all" * 100)
     write_video(root / "p1" / "1.avi", num_frames=5, fps=30)
+    write_video(root / "p2" / "0.avi", num_frames=1)
     table = check(root / "manifest.csv", 1, clip=SHORT).set_index("path")
     problems = table["problem"][table["problem"] != ""]
     assert [path.removeprefix(str(root)) for path in problems.index] == [
         "/p0/0.avi",
         "/p1/0.avi",
         "/p1/1.avi",
+        "/p2/0.avi",
     ]
     assert "empty" in problems.iloc[0]
-    assert problems.iloc[2] == "too short: 0.17 s, a clip takes 0.5 s"
+    assert problems.iloc[2] == "too short: 0.16667 s, a clip takes 0.5 s"
+    assert problems.iloc[3] == "a single picture, no video"
     # what is known of a short video is still said
-    assert table["num_frames"].tolist()[:3] == [0, 0, 5]
+    assert table["num_frames"].tolist()[:4] == [0, 0, 5, 1]
 
 
 def test_faults_of_the_table_come_first(tmp_path):
