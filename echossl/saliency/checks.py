@@ -16,6 +16,8 @@ from echossl.config.evaluation import BootstrapConfig
 from echossl.evaluation.bootstrap import Difference, Interval, bootstrap_interval, paired_difference
 
 Mask = npt.NDArray[np.bool_]
+# True or False, or the covered share of each pixel, 0..1
+Region = npt.NDArray[np.bool_] | npt.NDArray[np.floating]
 # name of a map in the summary: its column in the table of videos
 SHARE_COLUMNS = {
     "model": "inside_share",
@@ -24,12 +26,13 @@ SHARE_COLUMNS = {
 }
 
 
-def inside_share(saliency: npt.NDArray[np.floating], region: Mask, sector: Mask) -> float:
+def inside_share(saliency: npt.NDArray[np.floating], region: Region, sector: Mask) -> float:
     """Share of a clip's saliency that lies inside the region; only pixels of the sector count.
 
     Args:
         saliency: (frames, height, width) or (height, width), at least 0.
-        region: (frames, height, width).
+        region: (frames, height, width), True or False; or the share of each pixel that is covered, 0..1,
+            which keeps the area of what is thinner than a pixel.
         sector: (height, width) or (frames, height, width).
 
     Returns:
@@ -38,10 +41,10 @@ def inside_share(saliency: npt.NDArray[np.floating], region: Mask, sector: Mask)
     """
     seen = np.broadcast_to(np.where(sector, saliency.astype(np.float64), 0.0), region.shape)
     total = float(seen.sum())
-    return float(seen[region].sum()) / total if total > 0 else float("nan")
+    return float((seen * region).sum()) / total if total > 0 else float("nan")
 
 
-def area_share(region: Mask, sector: Mask) -> float:
+def area_share(region: Region, sector: Mask) -> float:
     """Share of the sector's pixels, over all frames, that lie inside the region; 0..1, nan without sector."""
     return inside_share(np.ones(region.shape), region, sector)
 

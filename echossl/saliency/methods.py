@@ -1,6 +1,6 @@
 """Which places and moments of a clip raise the score of a classifier."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,7 +11,9 @@ from echossl.encoders.base import Encoder
 from echossl.errors import UserError
 
 
-def grad_cam(encoder: Encoder, head: nn.Module, clips: Tensor, *, layer: str | None = None) -> Tensor:
+def grad_cam(
+    encoder: Encoder, head: Callable[[Tensor], Tensor], clips: Tensor, *, layer: str | None = None
+) -> Tensor:
     """3-D Grad-CAM (Selvaraju et al., arXiv 1610.02391) of the score of one class.
 
     With activations ``A`` of one layer (channel c, place p) and the logit ``y``, the weight of a channel is

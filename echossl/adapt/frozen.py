@@ -1,0 +1,167 @@
+"""Recipe ``frozen``: the encoder never changes; a linear head is trained on features of augmented clips."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from echossl.adapt.budget import Budget
+from echossl.adapt.embed import embed, encode
+from echossl.adapt.selection import Trainer
+from echossl.augment import Augmentation
+from echossl.config.adapt import FinetuneConfig, FrozenRecipe
+from echossl.config.training import OptimiserConfig
+from echossl.data.clips import BalancedSampler, ClipRequest
+from echossl.data.store import ClipStore
+from echossl.encoders import Encoder
+from echossl.training.hardware import Hardware
+from echossl.training.optimiser import build_optimiser, learning_rate, set_learning_rate
+from echossl.video.sampling import random_clip_start
+
+# first words of the random streams, so that no two uses share one
+VIEW_OF_STEP, START_OF_VIEW = 11, 12
+
+
+@dataclass(frozen=True)
+class HeadBatch:
+    """What the head sees in one update.
+
+    Attributes:
+        rows: (clips,) store row of each clip.
+        views: (clips,) which of the video's augmented views.
+        labels: (clips,) 0 or 1.
+    """
+
+    rows: npt.NDArray[np.int64]
+    views: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.float32]
+
+
+class FrozenTrainer(Trainer):
+    """Trains the head; what the frozen encoder says of a clip is computed once.
+
+    The features are divided by *one* number, the standard deviation of all numbers in the features of the
+    budget's augmented clips, so that the learning rate means the same for every encoder; it is folded into
+    the head at the end. Each feature is not standardised for itself: that would blow up the directions of
+    little variance, and the few of much variance are what makes few labels suffice.
+
+    Args:
+        encoder: the start, already on the device.
+        store: the clip store.
+        budget: the labelled videos.
+        config: augmentation, batches, seed.
+        recipe: steps, rate, views.
+        hardware: device and precision of the encoder; the head is trained on the CPU in float32.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        store: ClipStore,
+        budget: Budget,
+        *,
+        config: FinetuneConfig,
+        recipe: FrozenRecipe,
+        hardware: Hardware,
+    ) -> None:
+        self.encoder = encoder.eval().requires_grad_(requires_grad=False)
+        self.store = store
+        self.config = config
+        self.recipe = recipe
+        self.hardware = hardware
+        self.head = zero_head(encoder.dim)
+        self._plain: dict[int, npt.NDArray[np.float32]] = {}
+        self._augmented = self._augmented_features(budget)
+        self._scale = torch.stack(list(self._augmented.values())).std().clamp_min(1e-6)
+
+    def updates(self, videos: pd.DataFrame) -> Iterator[int]:
+        """Train a head from zero; see the base class."""
+        self.head = zero_head(self.encoder.dim)
+        schedule = OptimiserConfig(**self.recipe.model_dump(include=set(OptimiserConfig.model_fields)))
+        optimiser = build_optimiser(self.head, schedule)
+        for step, batch in enumerate(self._batches(videos)):
+            set_learning_rate(optimiser, learning_rate(step, schedule))
+            logits = self.head(self._features(batch))[:, 0]
+            loss = F.binary_cross_entropy_with_logits(logits, torch.from_numpy(batch.labels))
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+            yield step + 1
+
+    def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Mean logit over each video's evenly spread clips, not augmented."""
+        missing = [row for row in rows if row not in self._plain]
+        clips = self.config.clips_per_video
+        found = embed(self.encoder, self.store, missing, clips_per_video=clips, hardware=self.hardware)
+        self._plain.update(zip(missing, found, strict=True))
+        features = torch.from_numpy(np.stack([self._plain[row] for row in rows]))  # (videos, clips, dim)
+        with torch.inference_mode():
+            _, head = self.classifier()
+            logits: npt.NDArray[np.float32] = head(features)[..., 0].mean(dim=1).numpy()
+        return logits
+
+    def classifier(self) -> tuple[Encoder, nn.Linear]:
+        """Encoder, and a head for its features as they are."""
+        head = zero_head(self.encoder.dim)
+        with torch.no_grad():
+            head.weight.copy_(self.head.weight / self._scale)
+            head.bias.copy_(self.head.bias)
+        return self.encoder, head
+
+    def _features(self, batch: HeadBatch) -> Tensor:
+        pairs = zip(batch.rows.tolist(), batch.views.tolist(), strict=True)
+        return torch.stack([self._augmented[pair] for pair in pairs]) / self._scale
+
+    def _batches(self, videos: pd.DataFrame) -> Iterator[HeadBatch]:
+        """The batches of a training on these videos, one per update."""
+        config = self.config
+        sampler = BalancedSampler(
+            videos,
+            patients_per_class=config.patients_per_class,
+            clip=self.encoder.metadata.clip,
+            seed=config.seed,
+        )
+        for step in range(self.recipe.steps):
+            items, labels = sampler.requests(step)
+            rows = np.array([request.row for item in items for request in item])
+            generator = np.random.default_rng((VIEW_OF_STEP, config.seed, step))
+            views = generator.integers(self.recipe.augmented_views, size=len(rows))
+            yield HeadBatch(rows, views, np.repeat(labels, len(items[0])))
+
+    def _augmented_features(self, budget: Budget) -> dict[tuple[int, int], Tensor]:
+        """Features of every (row, view) that some update of either training will ask for."""
+        wanted = {
+            pair
+            for videos in (budget.training_videos, budget.videos)
+            for batch in self._batches(videos)
+            for pair in zip(batch.rows.tolist(), batch.views.tolist(), strict=True)
+        }
+        pairs = sorted(wanted)
+        features = encode(
+            self.encoder,
+            self.store,
+            [self._view(row, view) for row, view in pairs],
+            hardware=self.hardware,
+            augmentation=Augmentation(self.config.augment, seed=self.config.seed),
+        )
+        return dict(zip(pairs, torch.from_numpy(features), strict=True))
+
+    def _view(self, row: int, view: int) -> ClipRequest:
+        generator = np.random.default_rng((START_OF_VIEW, self.config.seed, row, view))
+        duration = float(self.store.durations[row])
+        clip = self.encoder.metadata.clip
+        return ClipRequest(row, random_clip_start(duration, clip=clip, generator=generator))
+
+
+def zero_head(dim: int) -> nn.Linear:
+    """A linear layer from features to one logit that says 0 to everything."""
+    with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
+        head = nn.Linear(dim, 1)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head

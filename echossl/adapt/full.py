@@ -1,0 +1,129 @@
+"""Recipe ``full``: all layers are trained on augmented clips, the encoder at a rate of its own."""
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from echossl.adapt.embed import embed
+from echossl.adapt.frozen import zero_head
+from echossl.adapt.selection import Trainer
+from echossl.augment import Augmentation
+from echossl.config.adapt import FinetuneConfig, FullRecipe
+from echossl.config.training import OptimiserConfig
+from echossl.data.clips import BalancedSampler, Batch, TrainingClips, step_loader
+from echossl.data.store import ClipStore
+from echossl.encoders import Encoder
+from echossl.errors import EchosslError
+from echossl.training.hardware import Hardware
+from echossl.training.optimiser import build_optimiser, learning_rate, set_learning_rate
+
+
+class FullTrainer(Trainer):
+    """Trains encoder and head together, batch norm with the statistics of the batch.
+
+    Args:
+        start: the start, on the CPU; it is copied for each training and stays as it is.
+        store: the clip store.
+        config: augmentation, batches, seed.
+        recipe: steps and rates.
+        hardware: device and precision.
+    """
+
+    def __init__(
+        self,
+        start: Encoder,
+        store: ClipStore,
+        *,
+        config: FinetuneConfig,
+        recipe: FullRecipe,
+        hardware: Hardware,
+    ) -> None:
+        self.start = start
+        self.store = store
+        self.config = config
+        self.recipe = recipe
+        self.hardware = hardware
+        self.encoder, self.head = self._from_start()
+        self.augmentation = Augmentation(config.augment, seed=config.seed)
+
+    def updates(self, videos: pd.DataFrame) -> Iterator[int]:
+        """Train a copy of the start and a head from zero; see the base class.
+
+        Raises:
+            EchosslError: if the loss is not finite.
+        """
+        self.encoder, self.head = self._from_start()
+        rates = (self.recipe.learning_rate, self.recipe.head_learning_rate)
+        schedules = [self._schedule(rate) for rate in rates]
+        optimisers = [
+            build_optimiser(module, schedule)
+            for module, schedule in zip((self.encoder, self.head), schedules, strict=True)
+        ]
+        for step, batch in enumerate(self._batches(videos)):
+            loss = self._loss(batch.to(self.hardware.device))
+            if not loss.isfinite():
+                raise EchosslError(
+                    f"step {step + 1}: the loss is {loss.item()}; lower recipe.learning_rate, raise "
+                    "recipe.warmup_steps, or set hardware.precision to fp32"
+                )
+            for optimiser, schedule in zip(optimisers, schedules, strict=True):
+                set_learning_rate(optimiser, learning_rate(step, schedule))
+                optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            for optimiser in optimisers:
+                optimiser.step()
+            yield step + 1
+
+    def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Mean logit over each video's evenly spread clips, not augmented."""
+        clips = self.config.clips_per_video
+        features = embed(self.encoder, self.store, rows, clips_per_video=clips, hardware=self.hardware)
+        with torch.inference_mode():
+            placed = torch.from_numpy(features).to(self.hardware.device)
+            logits: npt.NDArray[np.float32] = self.head(placed)[..., 0].mean(dim=1).cpu().numpy()
+        return logits
+
+    def classifier(self) -> tuple[Encoder, nn.Linear]:
+        """The encoder and the head of the last training."""
+        return self.encoder, self.head
+
+    def _from_start(self) -> tuple[Encoder, nn.Linear]:
+        return self.hardware.place(copy.deepcopy(self.start)), self.hardware.place(zero_head(self.start.dim))
+
+    def _schedule(self, rate: float) -> OptimiserConfig:
+        recipe = self.recipe
+        return OptimiserConfig(
+            steps=recipe.steps,
+            learning_rate=rate,
+            weight_decay=recipe.weight_decay,
+            warmup_steps=recipe.warmup_steps,
+        )
+
+    def _batches(self, videos: pd.DataFrame) -> Iterator[Batch]:
+        sampler = BalancedSampler(
+            videos,
+            patients_per_class=self.config.patients_per_class,
+            clip=self.start.metadata.clip,
+            seed=self.config.seed,
+        )
+        clips = TrainingClips(self.store, sampler, steps=self.recipe.steps)
+        on_gpu = self.hardware.device.type == "cuda"
+        return iter(step_loader(clips, workers=self.hardware.workers, pin_memory=on_gpu))
+
+    def _loss(self, batch: Batch) -> Tensor:
+        """Binary cross-entropy of every clip with the label of its study."""
+        if batch.labels is None:
+            raise ValueError("the batch has no labels; the sampler must be a BalancedSampler")
+        clips = self.augmentation(batch.clips, step=batch.step).flatten(0, 1)
+        self.encoder.train()
+        with self.hardware.autocast():
+            features = self.encoder(clips)
+        logits = self.head(features.float())[:, 0]
+        labels = batch.labels.repeat_interleave(batch.clips.shape[1])
+        return F.binary_cross_entropy_with_logits(logits, labels)

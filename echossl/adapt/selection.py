@@ -1,0 +1,94 @@
+"""How many updates? Chosen on patients out of the label budget, then all of the budget is used."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torch import nn
+
+from echossl.adapt.budget import Budget
+from echossl.adapt.scores import balanced_log_loss, study_scores
+from echossl.encoders import Encoder
+from echossl.evaluation.auc import auroc
+from echossl.progress import track
+
+
+class Trainer(ABC):
+    """A recipe at work: labelled videos and a number of updates become a classifier."""
+
+    @abstractmethod
+    def updates(self, videos: pd.DataFrame) -> Iterator[int]:
+        """Begin again from the same start and train on these videos.
+
+        Args:
+            videos: labelled videos of the budget: ``row, patient_id, study_id, label``.
+
+        Yields:
+            The number of updates done, after each, up to the most that the recipe allows.
+        """
+
+    @abstractmethod
+    def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Logits (videos,) of store rows by the classifier as it is now."""
+
+    @abstractmethod
+    def classifier(self) -> tuple[Encoder, nn.Linear]:
+        """The classifier as it is now."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the validation studies fared after a number of updates."""
+
+    step: int
+    log_loss: float
+    auroc: float
+
+
+def train_within_budget(
+    trainer: Trainer, budget: Budget, *, steps: int, evaluate_every: int
+) -> tuple[int, list[Look]]:
+    """Choose the number of updates on the validation patients, then train on the whole budget for as many.
+
+    The second training begins from the same start with the same learning-rate schedule, cut at the chosen
+    step. It is done because the validation patients are a quarter of the labels: of 8 patients, leaving 2 out
+    for good costs more than it tells.
+
+    Args:
+        trainer: the recipe.
+        budget: the labelled patients; no other label is there to be read.
+        steps: most updates.
+        evaluate_every: updates between looks; the last update is looked at in any case.
+
+    Returns:
+        The chosen number of updates, at least 1, and every look.
+    """
+    held_out = budget.validation_videos
+    looks = [
+        _look(trainer, held_out, step)
+        for step in _updates(trainer, budget.training_videos, steps, "choosing the number of updates")
+        if step % evaluate_every == 0 or step == steps
+    ]
+    chosen = fewest_of_best(looks)
+    for _ in _updates(trainer, budget.videos, chosen, "training on the whole budget"):
+        pass
+    return chosen, looks
+
+
+def fewest_of_best(looks: Sequence[Look]) -> int:
+    """The number of updates with the smallest log loss; of equal ones the smallest number."""
+    return min(looks, key=lambda look: (look.log_loss, look.step)).step
+
+
+def _updates(trainer: Trainer, videos: pd.DataFrame, count: int, label: str) -> Iterator[int]:
+    return track(islice(trainer.updates(videos), count), label, total=count, unit="updates")
+
+
+def _look(trainer: Trainer, videos: pd.DataFrame, step: int) -> Look:
+    studies = study_scores(videos, trainer.video_logits(videos["row"].tolist()))
+    labels, logits = studies["label"].to_numpy(), studies["score"].to_numpy()
+    return Look(step, balanced_log_loss(labels, logits), auroc(labels, logits))

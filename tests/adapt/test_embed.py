@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+
+from echossl.adapt.embed import embed, encode, require_fit, save_embeddings
+from echossl.augment import Augmentation, to_float
+from echossl.config.training import AugmentConfig, HardwareConfig
+from echossl.data.clips import read_clip, uniform_requests
+from echossl.encoders import EncoderMetadata, build_encoder
+from echossl.encoders.files import save_encoder
+from echossl.errors import UserError
+from echossl.training.hardware import Hardware
+
+HARDWARE = Hardware.resolve(HardwareConfig(device="cpu", precision="fp32"))
+
+
+def _encoder(toy, **changes):
+    config = toy.config(toy.store.path)
+    metadata = EncoderMetadata(architecture=config.encoder, clip=config.clip, size=toy.store.size)
+    torch.manual_seed(0)
+    return build_encoder(metadata.model_copy(update=changes))
+
+
+def test_vectors_equal_a_loop_over_single_clips(toy) -> None:
+    encoder = _encoder(toy).eval()
+    rows = [5, 0, 9]
+    found = embed(encoder, toy.store, rows, clips_per_video=3, hardware=HARDWARE)
+    assert found.shape == (3, 3, encoder.dim)
+    assert found.dtype == np.float32
+    for place, row in zip(found, rows, strict=True):
+        requests = uniform_requests(toy.store, row, encoder.metadata.clip, 3)
+        for own, request in zip(place, requests, strict=True):
+            frames = read_clip(toy.store, request, encoder.metadata.clip)
+            clip = torch.from_numpy(frames / np.float32(255))[None, None]
+            assert np.allclose(own, encoder(clip)[0].detach().numpy(), atol=1e-5)
+
+
+def test_result_does_not_depend_on_the_batches(toy, monkeypatch) -> None:
+    encoder = _encoder(toy)
+    together = embed(encoder, toy.store, range(12), clips_per_video=2, hardware=HARDWARE)
+    monkeypatch.setitem(embed.__globals__["PIXELS_PER_BATCH"], "cpu", 1)
+    one_by_one = embed(encoder, toy.store, range(12), clips_per_video=2, hardware=HARDWARE)
+    assert np.allclose(together, one_by_one, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_trap_24_encoder_is_left_as_it_was(toy, training: bool) -> None:
+    encoder = _encoder(toy).train(training)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    embed(encoder, toy.store, range(4), clips_per_video=2, hardware=HARDWARE)
+    assert encoder.training is training
+    assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
+
+
+def test_augmented_vectors_are_those_of_augmented_clips(toy) -> None:
+    encoder = _encoder(toy).eval()
+    requests = uniform_requests(toy.store, 3, encoder.metadata.clip, 4)
+    augmentation = Augmentation(AugmentConfig(), seed=2)
+    found = encode(encoder, toy.store, requests, hardware=HARDWARE, augmentation=augmentation)
+    frames = np.stack([read_clip(toy.store, request, encoder.metadata.clip) for request in requests])
+    clips = torch.from_numpy(frames)[:, None]
+    expected = encoder(augmentation(clips, step=0)).detach().numpy()
+    assert np.allclose(found, expected, atol=1e-5)
+    assert not np.allclose(found, encoder(to_float(clips)).detach().numpy(), atol=1e-3)
+
+
+def test_no_video_is_no_error(toy) -> None:
+    encoder = _encoder(toy)
+    assert embed(encoder, toy.store, [], clips_per_video=2, hardware=HARDWARE).shape == (0, 2, encoder.dim)
+
+
+def test_embeddings_of_a_whole_store_are_written_with_their_names(toy, tmp_path) -> None:
+    encoder = _encoder(toy).eval()
+    save_encoder(encoder, tmp_path / "encoder.safetensors")
+    out = tmp_path / "deeper" / "embeddings.npz"
+    shape = save_embeddings(tmp_path / "encoder.safetensors", toy.store.path, out, clips_per_video=2)
+    assert shape == (len(toy.store), 2, encoder.dim)
+    with np.load(out, allow_pickle=False) as stored:
+        assert stored["features"].shape == shape
+        assert stored["path"].tolist() == toy.store.table["path"].tolist()
+        assert stored["patient_id"].tolist() == toy.store.table["patient_id"].tolist()
+        assert stored["study_id"].tolist() == toy.store.table["study_id"].tolist()
+        expected = embed(encoder, toy.store, range(3), clips_per_video=2, hardware=HARDWARE)
+        assert np.allclose(stored["features"][:3], expected, atol=2e-2)  # bf16 where there is hardware for it
+
+
+def test_store_of_another_size_is_refused(toy) -> None:
+    with pytest.raises(UserError, match=r"frames of 32 pixels, the encoder was trained on 64.*size=64"):
+        require_fit(_encoder(toy, size=64), toy.store)
+
+
+def test_colour_encoder_is_refused(toy) -> None:
+    with pytest.raises(UserError, match="expects 3 channels"):
+        require_fit(_encoder(toy, channels=3), toy.store)
