@@ -1,1 +1,38 @@
-"""."""
+"""A file becomes frames: exact by index, sampled by time, the ultrasound sector cut out of the screen."""
+
+from echossl.video.reader import VideoReader, open_video
+from echossl.video.sampling import (
+    clip_indices,
+    clip_starts_uniform,
+    duration_seconds,
+    random_clip_start,
+    two_clip_starts,
+    uniform_seconds,
+)
+from echossl.video.sector import (
+    Placement,
+    Sector,
+    find_sector,
+    full_sector,
+    place,
+    placement,
+    to_grey,
+)
+
+__all__ = [
+    "Placement",
+    "Sector",
+    "VideoReader",
+    "clip_indices",
+    "clip_starts_uniform",
+    "duration_seconds",
+    "find_sector",
+    "full_sector",
+    "open_video",
+    "place",
+    "placement",
+    "random_clip_start",
+    "to_grey",
+    "two_clip_starts",
+    "uniform_seconds",
+]
