@@ -81,8 +81,8 @@ def window_of(heart: Heart, view: View, nuisances: dict[str, float]) -> Window:
         near,
         near + depth,
         angle,
-        0.25 + 0.95 * z["origin_x"],
-        depth_of_valve + 0.7 * z["origin_y"],
+        0.25 + 0.7 * z["origin_x"],
+        depth_of_valve + 0.55 * z["origin_y"],
         tilt,
     )
 
