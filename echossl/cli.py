@@ -127,7 +127,7 @@ def prepare(words: Words = None) -> None:
 
     config = _settings(PrepareConfig, words)
 
-    from echossl.data.store import prepare as prepare_store
+    from echossl.data.prepare import prepare as prepare_store
 
     summary = prepare_store(config)
     typer.echo(f"{config.out}: {summary.stored} videos stored, {summary.rejected} rejected")

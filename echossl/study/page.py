@@ -147,7 +147,7 @@ def _budget(results: list[ArmResult]) -> Iterator[BudgetLine]:
                     draw=str(cell.draw),
                     num_labelled_patients=budget["num_labelled_patients"],
                     num_positive=budget["num_positive_patients"],
-                    num_videos=budget["num_videos"],
+                    num_videos=budget["num_labelled_videos"],
                     num_validation_patients=budget["num_validation_patients"],
                 )
 
