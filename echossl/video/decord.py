@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,7 @@ class DecordReader:
             found = f"decord is not exact on such {truth.codec_name} in {truth.container_name} files"
             raise DecodeError(path, f"{found}; use backend auto")
         try:
-            self._reader = decord.VideoReader(str(path), num_threads=1)
+            self._reader: Any = decord.VideoReader(str(path), num_threads=1)
         except self._errors as error:
             raise DecodeError(path, "decord cannot open it; use backend auto") from error
         if len(self._reader) != self.num_frames:
@@ -61,7 +61,7 @@ class DecordReader:
 
     def close(self) -> None:
         """Release the decoder."""
-        del self._reader
+        self._reader = None
 
     def __enter__(self) -> Self:
         return self

@@ -69,7 +69,7 @@ class DicomReader:
             self._open()
 
     def _open(self) -> None:
-        tags, pixel_data = _read_file(self.path)
+        tags, pixel_data, self._pixel_type = _read_file(self.path)
         self._syntax = tags.file_meta.TransferSyntaxUID
         self._decoder = _decoder(self.path, self._syntax)
         missing = [name for name in REQUIRED if tags.get(name) is None]
@@ -124,7 +124,9 @@ class DicomReader:
         payload = self._payloads[frame]
         if self._syntax.is_encapsulated:
             payload = encapsulate([payload], has_bot=False)
-        options = as_pixel_options(self._tags, number_of_frames=1, pixel_keyword="PixelData", pixel_vr="OW")
+        options = as_pixel_options(
+            self._tags, number_of_frames=1, pixel_keyword="PixelData", pixel_vr=self._pixel_type
+        )
         try:
             array, properties = self._decoder.as_array(payload, **options)
         except DECODING_ERRORS as error:
@@ -133,8 +135,8 @@ class DicomReader:
         return self._converter.convert(array, str(properties["photometric_interpretation"]))
 
 
-def _read_file(path: Path) -> tuple[Any, bytes]:
-    """The tags of pixels and time, and the value of Pixel Data."""
+def _read_file(path: Path) -> tuple[Any, bytes, str]:
+    """The tags of pixels and time, and the value and type of Pixel Data."""
     import pydicom
     from pydicom import uid
 
@@ -146,11 +148,12 @@ def _read_file(path: Path) -> tuple[Any, bytes]:
             if syntax == uid.DeflatedExplicitVRLittleEndian:
                 file.seek(0)
                 inflated = pydicom.dcmread(file, force=True, specific_tags=["PixelData"])
-                return tags, bytes(inflated.get("PixelData", b""))
+                return tags, bytes(inflated.get("PixelData", b"")), "OB"
             is_implicit, is_little_endian = tags.original_encoding
-            return tags, pixel_data_value(
+            value, kind = pixel_data_value(
                 file, explicit=not is_implicit, little_endian=bool(is_little_endian)
             )
+            return tags, value, kind
     except (*DECODING_ERRORS, EOFError, OSError) as error:
         raise DecodeError(path, f"is a damaged DICOM file ({type(error).__name__}); copy it again") from error
 

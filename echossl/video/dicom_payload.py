@@ -52,14 +52,18 @@ def encapsulated_frames(pixel_data: bytes, declared: int) -> list[bytes]:
     return [b"".join(parts) for parts in frames][:declared]
 
 
-def pixel_data_value(file: BinaryIO, *, explicit: bool, little_endian: bool) -> bytes:
-    """The value of the Pixel Data element at the file's position, as far as the file goes; else nothing."""
+def pixel_data_value(file: BinaryIO, *, explicit: bool, little_endian: bool) -> tuple[bytes, str]:
+    """Value and type (OB or OW) of the Pixel Data element at the file's position, as far as the file goes.
+
+    The value is empty if the file has no such element there.
+    """
     order = "<" if little_endian else ">"
     header = file.read(12 if explicit else 8)
     if header[:4] != struct.pack(f"{order}HH", *PIXEL_DATA) or len(header) < 8:
-        return b""
+        return b"", "OW"
+    kind = header[4:6].decode("latin-1") if explicit else "OW"
     (length,) = struct.unpack(f"{order}L", header[-4:])
-    return file.read() if length == UNDEFINED_LENGTH else file.read(length)
+    return (file.read() if length == UNDEFINED_LENGTH else file.read(length)), kind
 
 
 def _fragments(data: BinaryIO) -> list[tuple[int, bytes]]:

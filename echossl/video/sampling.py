@@ -118,7 +118,7 @@ def _nearest(times: Seconds, wanted: npt.NDArray[np.floating]) -> npt.NDArray[np
     before = after - 1
     if len(times) == 1:
         return np.zeros(len(wanted), dtype=np.int64)
-    is_nearer = wanted - times[before] <= times[after] - wanted
+    is_nearer = wanted - times[before] <= times[after] - wanted + TOLERANCE_SECONDS
     return np.where(is_nearer, before, after).astype(np.int64)
 
 

@@ -10,8 +10,8 @@ Mask = npt.NDArray[np.bool_]
 Small = npt.NDArray[np.float32]
 
 LEAST_FRAMES = 4
-# grey levels between the quartiles over time: speckle moves in most frames, text never does, and a trace that
-# sweeps over black touches each pixel in few frames only
+# grey levels between the quartiles over time: speckle changes in most frames, text never does, and a trace
+# that sweeps over black touches each pixel in few frames only
 SURE_MOVEMENT = 2.0
 FAINT_MOVEMENT = 1.0
 # grey levels above the background, for tissue that does not move
@@ -48,8 +48,12 @@ def shrink(frames: npt.NDArray[np.uint8], factor: int) -> Small:
 
 def find_tissue(small: Small, factor: int) -> Mask | None:
     """Where the picture shows tissue, on the scale of the search; None if nowhere."""
-    brightness = small.mean(axis=0)
-    movement = np.where(_is_ringing(brightness, factor), 0, _movement(small))
+    count = len(small)
+    ranked = np.sort(small, axis=0)
+    # the median, because a menu or a sweeping trace may be shown for a while
+    brightness = ranked[count // 2]
+    movement = ranked[count - 1 - count // 4] - ranked[count // 4]
+    movement[_is_ringing(small.mean(axis=0), factor) | (count < LEAST_FRAMES)] = 0
     tissue = _main_part(_thick(movement >= SURE_MOVEMENT))
     if tissue.mean() < LEAST_AREA:
         return _still_tissue(brightness)
@@ -65,16 +69,6 @@ def _is_ringing(brightness: npt.NDArray[np.float32], factor: int) -> Mask:
     bright_nearby = ndimage.maximum_filter(ndimage.uniform_filter(brightness, 3), size=reach)
     ringing: Mask = brightness < RINGING_SHARE * bright_nearby
     return ringing
-
-
-def _movement(small: Small) -> npt.NDArray[np.float32]:
-    """Grey levels between the lower and the upper quartile over time, (rows, columns)."""
-    count = len(small)
-    if count < LEAST_FRAMES:
-        return np.zeros_like(small[0])
-    ranked = np.sort(small, axis=0)
-    movement: npt.NDArray[np.float32] = ranked[count - 1 - count // 4] - ranked[count // 4]
-    return movement
 
 
 def _still_tissue(brightness: npt.NDArray[np.float32]) -> Mask | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ class TorchcodecReader:
                 found = f"torchcodec is not exact on such {truth.codec_name} in {truth.container_name} files"
                 raise DecodeError(path, f"{found}; use backend auto")
         try:
-            self._decoder = decoders.VideoDecoder(str(path), dimension_order="NHWC", seek_mode="exact")
+            self._decoder: Any = decoders.VideoDecoder(str(path), dimension_order="NHWC", seek_mode="exact")
         except (RuntimeError, ValueError) as error:
             raise DecodeError(path, "torchcodec cannot open it; use backend auto") from error
         if len(self._decoder) != self.num_frames:
@@ -60,7 +60,7 @@ class TorchcodecReader:
 
     def close(self) -> None:
         """Release the decoder."""
-        del self._decoder
+        self._decoder = None
 
     def __enter__(self) -> Self:
         return self

@@ -132,6 +132,13 @@ def test_grey_files_have_one_channel(videos: dict[str, Path]) -> None:
             assert number_of(reader.read([9])[0]) == 9
 
 
+@pytest.mark.parametrize("backend", ["pyav", "decord", "torchcodec"])
+def test_closing_twice_is_allowed(videos: dict[str, Path], backend: str) -> None:
+    with open_or_skip(videos, "mjpeg.avi", backend) as reader:
+        reader.read([3])
+        reader.close()
+
+
 def test_indices_outside_the_video_are_refused(videos: dict[str, Path]) -> None:
     with open_video(videos["mjpeg.avi"]) as reader:
         assert reader.read([]).shape == (0, 64, 96, 3)
