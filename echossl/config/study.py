@@ -31,6 +31,7 @@ class ArmConfig(Config):
     title: str = Field(description="The name that a reader sees.")
     start: str = Field(RANDOM, description="Name of a pre-training, or 'random'.")
     recipe: Recipe = Field(description="How the labels are used.")
+    seeds: int | None = Field(None, ge=1, description="Seeds of this arm; empty takes those of the study.")
 
 
 MULTI_INSTANCE = PretrainingConfig(
@@ -50,9 +51,10 @@ DEFAULT_ARMS = (
         name="random_start",
         title="Random start, all layers trained",
         recipe=FullRecipe(steps=300, evaluate_every=50, learning_rate=2e-3, warmup_steps=30),
+        seeds=1,
     ),
     ArmConfig(name="frozen_random", title="Random network, frozen", recipe=FrozenRecipe()),
-    ArmConfig(name="pixels", title="16 x 16 pixels, logistic regression", recipe=PixelRecipe()),
+    ArmConfig(name="pixels", title="16 x 16 pixels, logistic regression", recipe=PixelRecipe(), seeds=1),
 )
 
 

@@ -15,9 +15,9 @@ from echossl.config.video import ClipConfig
 class AugmentConfig(Config):
     """One random draw per clip, the same for all its frames. No flip: laterality is diagnostic."""
 
-    scale: float = Field(0.15, ge=0, lt=1, description="Zoom by up to this share, in or out.")
-    shift: float = Field(0.15, ge=0, description="Move by up to this share of the half width.")
-    rotation_degrees: float = Field(15.0, ge=0, description="Rotate by up to this angle.")
+    scale: float = Field(0.1, ge=0, lt=1, description="Zoom by up to this share, in or out.")
+    shift: float = Field(0.08, ge=0, description="Move by up to this share of the half width.")
+    rotation_degrees: float = Field(8.0, ge=0, description="Rotate by up to this angle.")
     gamma: float = Field(0.5, ge=0, description="Grey-value exponent exp(u) with u uniform within +- this.")
     gain: float = Field(0.3, ge=0, lt=1, description="Brightness factor within 1 +- this.")
     noise: float = Field(0.0, ge=0, description="Standard deviation of added noise, of the range 0-1.")
@@ -27,7 +27,7 @@ class OptimiserConfig(Config):
     """AdamW with linear warm-up and cosine decay to zero."""
 
     steps: int = Field(450, ge=1, description="Number of updates.")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate.")
     weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay; not on biases and norms.")
     warmup_steps: int = Field(30, ge=0, description="Updates over which the learning rate rises from 0.")
 

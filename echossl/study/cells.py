@@ -43,8 +43,7 @@ def plan_pretrainings(config: StudyConfig) -> Iterator[PretrainConfig]:
 def plan_cells(config: StudyConfig) -> Iterator[Cell]:
     """Every adaptation. The label draws are the same for every arm and seed, so differences are paired."""
     for arm in config.arms:
-        # pixels have no random start: one seed says it all
-        seeds = [config.first_seed] if arm.recipe.name == "pixels" else _seeds(config)
+        seeds = _seeds(config)[: arm.seeds]
         for fraction in config.fractions:
             for draw in range(config.draws):
                 for seed in seeds:

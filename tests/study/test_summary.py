@@ -18,7 +18,7 @@ from echossl.study.summary import collect, summarise
 
 ARMS = (
     ArmConfig(name="pairs", title="Pairs", start="pairs", recipe=FrozenRecipe()),
-    ArmConfig(name="pixels", title="Pixels", recipe=PixelRecipe()),
+    ArmConfig(name="pixels", title="Pixels", recipe=PixelRecipe(), seeds=1),
 )
 SIGNAL = {"pairs": 2.0, "pixels": 0.2}
 LABELS = (np.arange(120) % 5 == 0).astype(int)
