@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from echossl.errors import EchosslError
+
 Floats = npt.NDArray[np.floating]
 
 
@@ -17,7 +19,16 @@ def study_scores(videos: pd.DataFrame, logits: Floats) -> pd.DataFrame:
     Returns:
         One row per study in the order of first appearance: ``patient_id, study_id, score`` (any real number,
         higher is more likely positive), and ``label`` if it was given (positive if any video's is).
+
+    Raises:
+        EchosslError: if a logit is not finite.
     """
+    broken = int(np.count_nonzero(~np.isfinite(logits)))
+    if broken:
+        raise EchosslError(
+            f"scores: {broken} of {len(videos)} videos got no finite logit; the weights of the start are "
+            "broken or the training diverged: lower recipe.learning_rate or set hardware.precision to fp32"
+        )
     # in double precision, so that the mean does not depend on the order of the videos
     table = videos[["patient_id", "study_id"]].assign(score=np.asarray(logits, dtype=np.float64))
     columns = {"score": "mean"}

@@ -70,7 +70,8 @@ def test_updates_equal_a_loop_written_out(toy, tmp_path) -> None:
             {"params": vectors, "weight_decay": 0.0},
             {"params": [head.weight], "weight_decay": 0.05},
             {"params": [head.bias], "weight_decay": 0.0},
-        ]
+        ],
+        fused=True,
     )
     encoder.train()
     # two warm-up updates of 1/3 and 2/3 of the peak, then the cosine begins at the peak

@@ -4,6 +4,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from echossl.adapt.scores import balanced_log_loss, study_scores
+from echossl.errors import EchosslError
 
 
 def _videos() -> pd.DataFrame:
@@ -38,6 +39,11 @@ def test_score_does_not_depend_on_the_order_of_the_videos() -> None:
     first = study_scores(videos, logits).set_index("study_id")["score"]
     second = study_scores(videos.iloc[order], logits[order]).set_index("study_id")["score"]
     assert np.allclose(first, second[first.index], rtol=0, atol=1e-15)
+
+
+def test_score_that_is_no_number_stops_the_run() -> None:
+    with pytest.raises(EchosslError, match="1 of 5 videos got no finite logit"):
+        study_scores(_videos(), np.array([1.0, np.nan, 0.0, 0.0, 0.0]))
 
 
 def test_log_loss_equals_scikit_learn_with_balanced_weights() -> None:
