@@ -84,6 +84,7 @@ def index(
     root: Annotated[Path, typer.Argument(help="The folder.")],
     out: Out = Path("manifest.csv"),
     split: Annotated[list[str] | None, typer.Option(help="Split and share, for example train=0.8.")] = None,
+    stratify: Annotated[str | None, typer.Option(help="Label column that is split evenly.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
     patient_pattern: Annotated[
         str | None, typer.Option(help="folder: regular expression whose first group is the patient.")
@@ -94,7 +95,13 @@ def index(
 
     shares = _shares(split or [])
     table = index_source(
-        source, root, out=out, patient_pattern=patient_pattern, split_shares=shares, seed=seed
+        source,
+        root,
+        out=out,
+        patient_pattern=patient_pattern,
+        split_shares=shares,
+        stratify=stratify,
+        seed=seed,
     )
     typer.echo(f"{out}: {len(table)} videos of {table['patient_id'].nunique()} patients")
     if note := table.attrs.get("note"):
@@ -116,6 +123,8 @@ def check(
     for path, problem in zip(bad["path"], bad["problem"], strict=True):
         typer.echo(problem if str(path) in problem else f"{path}: {problem}")
     typer.echo(f"{out}: {len(table) - len(bad)} of {len(table)} videos can be used")
+    if short := int((table["note"] != "").sum()):
+        typer.echo(f"{short} of them are shorter than a clip of the default length and would be repeated")
     if len(bad):
         raise typer.Exit(1)
 

@@ -34,6 +34,7 @@ def load_config(model: type[Model], path: Path | None, overrides: Sequence[str] 
     values = _read(path) if path else {}
     for word in overrides:
         _apply(values, word)
+    _fill(model, values, None)
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -74,6 +75,25 @@ def _apply(values: dict[str, Any], word: str) -> None:
         here[last] = value
 
 
+def _fill(model: type[BaseModel], values: dict[str, Any], default: BaseModel | None) -> None:
+    """Complete what was given in part: ``phantom.patients=9`` keeps the rest of the default phantom.
+
+    Args:
+        model: the settings class.
+        values: what the user gave for it; changed in place.
+        default: the settings that the user's replace in part, or None for the class's own defaults.
+    """
+    for name, field in model.model_fields.items():
+        base = getattr(default, name) if default else field.default
+        given = values.get(name)
+        if isinstance(given, dict) and isinstance(base, BaseModel):
+            # of a union, a part of another member is no part of the default
+            if given.get("name", getattr(base, "name", None)) == getattr(base, "name", None):
+                _fill(type(base), given, base)
+        elif name not in values and default:
+            values[name] = base
+
+
 def _child(here: Any, key: str, word: str) -> Any:
     if isinstance(here, list):
         return here[_position(here, key, word)]
@@ -108,6 +128,8 @@ def _explain(model: type[BaseModel], fault: ErrorDetails) -> str:
         return f"{key}: no such option{hint}"
     if fault["type"] == "missing":
         return f"{key}: this option is required and was not given"
+    if fault["type"] == "union_tag_not_found":
+        return f"{key}: which one is meant? add {key}.name; `echossl options` lists the names"
     return f"{key}: found {fault['input']!r}; {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 

@@ -110,11 +110,22 @@ class SaliencySettings(Config):
     studies: int = Field(6, ge=2, description="Test studies that are shown, half of them positive.")
 
 
+# small enough to be written and decoded on two cores in two minutes
+DEMO_PHANTOM = PhantomSettings(
+    patients=1000,
+    seed=11,
+    videos_per_study=(2, 2),
+    beats=(1.2, 1.6),
+    frames_per_second=(25, 30),
+    image_height=(96, 112),
+)
+
+
 class DemoConfig(Config):
     """``echossl demo``: phantom patients, pre-training, adaptation, intervals, saliency, one page."""
 
     out: Path = Field(description="Folder of the demo.")
-    phantom: PhantomSettings = Field(PhantomSettings(), description="The synthetic patients.")
+    phantom: PhantomSettings = Field(DEMO_PHANTOM, description="The synthetic patients.")
     train_share: float = Field(0.8, gt=0, lt=1, description="Share of the patients in the training split.")
     size: int = Field(48, ge=16, description="Height and width of a stored frame in pixels.")
     study: StudySettings = Field(StudySettings(), description="The grid of arms, fractions, draws and seeds.")

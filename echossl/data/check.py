@@ -22,7 +22,7 @@ VIDEOS_PER_JOB = 16
 
 @dataclass(frozen=True)
 class Checked:
-    """What a video file is; ``problem`` is empty if it can be used."""
+    """What a video file is; ``problem`` is empty if it can be used, ``note`` says what is odd about it."""
 
     path: str
     num_frames: int = 0
@@ -31,6 +31,7 @@ class Checked:
     width: int = 0
     duration_seconds: float = 0.0
     problem: str = ""
+    note: str = ""
 
 
 def check(manifest_path: Path, workers: int, *, clip: ClipConfig = DEFAULT_CLIP) -> pd.DataFrame:
@@ -39,11 +40,11 @@ def check(manifest_path: Path, workers: int, *, clip: ClipConfig = DEFAULT_CLIP)
     Args:
         manifest_path: the manifest.
         workers: processes; 0 takes one per core.
-        clip: a shorter video is named as a problem.
+        clip: a shorter video gets a note, or is a problem where ``clip.too_short`` is ``error``.
 
     Returns:
         One row per video in the order of the manifest: ``path, patient_id, num_frames, fps, height, width,
-        duration_seconds, problem``. Nothing raises for the sake of one video.
+        duration_seconds, problem, note``. Nothing raises for the sake of one video.
 
     Raises:
         ManifestError: if the table itself has faults.
@@ -83,12 +84,13 @@ def _check_one(path: str, manifest_fps: float, clip: ClipConfig) -> Checked:
             )
     except DecodeError as error:
         return Checked(path, problem=error.reason)
-    return replace(found, problem=_problem(found, clip))
+    return _judged(found, clip)
 
 
-def _problem(found: Checked, clip: ClipConfig) -> str:
+def _judged(found: Checked, clip: ClipConfig) -> Checked:
     if found.num_frames == 1:
-        return "a single picture, no video"
+        return replace(found, problem="a single picture, no video")
     if found.duration_seconds < clip.clip_seconds:
-        return f"too short: {found.duration_seconds:.5g} s, a clip takes {clip.clip_seconds:g} s"
-    return ""
+        short = f"too short: {found.duration_seconds:.5g} s, a clip takes {clip.clip_seconds:g} s"
+        return replace(found, problem=short) if clip.too_short == "error" else replace(found, note=short)
+    return found

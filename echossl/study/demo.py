@@ -6,8 +6,8 @@ from echossl.config.data import DataConfig, PrepareConfig
 from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
 from echossl.config.study import DemoConfig, StudyConfig
-from echossl.data.sources import index_source
 from echossl.data.prepare import prepare
+from echossl.data.sources import index_source
 from echossl.phantom import generate
 from echossl.runs import RunFolder
 from echossl.saliency.explain import explain

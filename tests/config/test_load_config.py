@@ -9,8 +9,9 @@ from pydantic import BaseModel, ValidationError
 from echossl.config import Config, load_config
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.data import DataConfig, PrepareConfig
+from echossl.config.encoder import Compact3DConfig, R3D18Config
 from echossl.config.listing import COMMANDS, list_options
-from echossl.config.study import StudySettings
+from echossl.config.study import DEMO_PHANTOM, DemoConfig, StudySettings
 from echossl.config.training import PretrainConfig
 from echossl.errors import ConfigError
 
@@ -39,6 +40,18 @@ def test_an_override_reaches_into_a_list(tmp_path: Path) -> None:
     assert [objective.weight for objective in config.objectives] == [1.0, 0.25]
 
 
+def test_a_part_of_a_default_keeps_the_rest() -> None:
+    config = load_config(DemoConfig, None, ["out=a", "phantom.patients=9", "study.optimiser.steps=7"])
+    assert config.phantom == DEMO_PHANTOM.model_copy(update={"patients": 9})
+    assert config.study.optimiser == StudySettings().optimiser.model_copy(update={"steps": 7})
+
+
+def test_a_part_of_a_choice_needs_no_name_but_another_choice_starts_afresh(tmp_path: Path) -> None:
+    path = write(tmp_path, PRETRAIN)
+    assert load_config(PretrainConfig, path, ["encoder.width=8"]).encoder == Compact3DConfig(width=8)
+    assert load_config(PretrainConfig, path, ["encoder.name=r3d_18"]).encoder == R3D18Config()
+
+
 def test_repeats_a_run_from_its_record(tmp_path: Path) -> None:
     config = load_config(PretrainConfig, write(tmp_path, PRETRAIN))
     record = tmp_path / "run.json"
@@ -55,6 +68,11 @@ def test_repeats_a_run_from_its_record(tmp_path: Path) -> None:
             "pretrain.yaml: optimiser.stepps: no such option, did you mean steps?",
         ),
         (PRETRAIN + "objectives: [{name: contrastive, temprature: 1}]", [], "did you mean temperature?"),
+        (
+            PRETRAIN + "objectives: [{weight: 2}]",
+            [],
+            "objectives.0: which one is meant?",
+        ),
         ("out: a", [], "pretrain.yaml: data: this option is required and was not given"),
         (PRETRAIN + "batch_size: two", [], "batch_size: found 'two'"),
         (PRETRAIN + "batch_size: 1", [], "batch_size: found 1; input should be greater than or equal to 2"),

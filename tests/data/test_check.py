@@ -32,7 +32,8 @@ def test_every_kind_of_bad_file_is_named(videos, tmp_path, write_video):
     (root / "p1" / "0.avi").write_bytes(b"no video at all" * 100)
     write_video(root / "p1" / "1.avi", num_frames=5, fps=30)
     write_video(root / "p2" / "0.avi", num_frames=1)
-    table = check(root / "manifest.csv", 1, clip=SHORT).set_index("path")
+    strict = SHORT.model_copy(update={"too_short": "error"})
+    table = check(root / "manifest.csv", 1, clip=strict).set_index("path")
     problems = table["problem"][table["problem"] != ""]
     assert [path.removeprefix(str(root)) for path in problems.index] == [
         "/p0/0.avi",
@@ -51,3 +52,11 @@ def test_faults_of_the_table_come_first(tmp_path):
     (tmp_path / "manifest.csv").write_text("path,patient_id\ngone.avi,1\n")
     with pytest.raises(ManifestError, match="row 2: no such file"):
         check(tmp_path / "manifest.csv", 1)
+
+
+def test_a_short_video_that_would_be_repeated_gets_a_note(videos, tmp_path, write_video):
+    root = shutil.copytree(videos, tmp_path / "videos")
+    write_video(root / "p1" / "1.avi", num_frames=5, fps=30)
+    table = check(root / "manifest.csv", 1, clip=SHORT)
+    assert (table["problem"] == "").all()
+    assert table["note"][table["note"] != ""].tolist() == ["too short: 0.16667 s, a clip takes 0.5 s"]
