@@ -62,26 +62,38 @@ def train_within_budget(
         trainer: the recipe.
         budget: the labelled patients; no other label is there to be read.
         steps: most updates.
-        evaluate_every: updates between looks; the last update is looked at in any case.
+        evaluate_every: updates between looks; the last update is looked at in any case. With ``steps`` or
+            more there is nothing to choose: the number is fixed, and only the second training is done.
 
     Returns:
         The chosen number of updates, at least 1, and every look.
     """
+    if evaluate_every >= steps:
+        _train_on_all(trainer, budget, steps)
+        return steps, []
     held_out = budget.validation_videos
     looks = [
         _look(trainer, held_out, step)
         for step in _updates(trainer, budget.training_videos, steps, "choosing the number of updates")
         if step % evaluate_every == 0 or step == steps
     ]
-    chosen = fewest_of_best(looks)
-    for _ in _updates(trainer, budget.videos, chosen, "training on the whole budget"):
-        pass
+    chosen = most_of_best(looks)
+    _train_on_all(trainer, budget, chosen)
     return chosen, looks
 
 
-def fewest_of_best(looks: Sequence[Look]) -> int:
-    """The number of updates with the smallest log loss; of equal ones the smallest number."""
-    return min(looks, key=lambda look: (look.log_loss, look.step)).step
+def most_of_best(looks: Sequence[Look]) -> int:
+    """The number of updates with the largest AUROC; of equal ones the largest number.
+
+    With few validation patients most looks tie. The log loss would then take the earliest, only because a
+    head that is not sure yet loses less where it is wrong; how well it ranks goes on growing.
+    """
+    return max(looks, key=lambda look: (look.auroc, look.step)).step
+
+
+def _train_on_all(trainer: Trainer, budget: Budget, count: int) -> None:
+    for _ in _updates(trainer, budget.videos, count, "training on the whole budget"):
+        pass
 
 
 def _updates(trainer: Trainer, videos: pd.DataFrame, count: int, label: str) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """The saliency folder of a study as entries of the report page."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -30,11 +31,16 @@ def saliency_entries(folder: Path) -> list[SaliencyEntry]:
             strip=folder / video["folder"] / "strip.png",
             label=bool(video["label"]),
             score=float(video["score"]),
-            inside_share=video.get("inside_share"),
-            area_share=video.get("area_share"),
+            inside_share=_number(video.get("inside_share")),
+            area_share=_number(video.get("area_share")),
         )
         for video in table.to_dict("records")
     ]
+
+
+def _number(value: float | None) -> float | None:
+    """None also for NaN: a map without evidence has no share."""
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def saliency_checks(folder: Path) -> list[CheckLine]:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from echossl.adapt.budget import Budget
-from echossl.adapt.selection import Look, Trainer, fewest_of_best, train_within_budget
+from echossl.adapt.selection import Look, Trainer, most_of_best, train_within_budget
 
 
 class Scripted(Trainer):
@@ -45,32 +45,33 @@ def _budget() -> Budget:
 
 
 def test_steps_are_chosen_on_the_validation_patients_and_then_all_are_used() -> None:
-    trainer = Scripted({5: 1.0, 10: 2.0, 15: -1.0, 20: 0.5}, steps=20)
+    trainer = Scripted({5: 1.0, 10: 2.0, 15: -1.0, 20: -0.5}, steps=20)
     chosen, looks = train_within_budget(trainer, _budget(), steps=20, evaluate_every=5)
     assert chosen == 10
     # first the six training patients to the end, then all eight for as many updates as were chosen
     assert trainer.trainings == [([0, 1, 2, 3, 4, 5], 20), ([0, 1, 2, 3, 4, 5, 6, 7], 10)]
     assert [look.step for look in looks] == [5, 10, 15, 20]
     assert looks[1].log_loss == pytest.approx(np.log1p(np.exp(-2.0)))
-    assert [look.auroc for look in looks] == [1.0, 1.0, 0.0, 1.0]
+    assert [look.auroc for look in looks] == [1.0, 1.0, 0.0, 0.0]
 
 
-def test_ties_take_fewer_steps() -> None:
+def test_ties_take_more_steps() -> None:
     trainer = Scripted({5: 1.0, 10: 1.0, 15: 1.0}, steps=15)
     chosen, _ = train_within_budget(trainer, _budget(), steps=15, evaluate_every=5)
-    assert chosen == 5
-    looks = [Look(30, 0.4, 0.9), Look(20, 0.4, 0.5), Look(10, 0.5, 1.0)]
-    assert fewest_of_best(looks) == 20
+    assert chosen == 15
+    looks = [Look(30, 0.4, 0.5), Look(20, 0.4, 0.9), Look(10, 0.1, 0.9)]
+    assert most_of_best(looks) == 20
 
 
 def test_last_update_is_looked_at_even_between_looks() -> None:
-    trainer = Scripted({7: 3.0}, steps=7)
+    trainer = Scripted({5: -1.0, 7: 3.0}, steps=7)
     chosen, looks = train_within_budget(trainer, _budget(), steps=7, evaluate_every=5)
     assert [look.step for look in looks] == [5, 7]
     assert chosen == 7
 
 
-def test_no_look_at_all_would_be_a_mistake() -> None:
-    trainer = Scripted({3: 1.0}, steps=3)
+def test_a_fixed_number_of_steps_is_trained_once() -> None:
+    trainer = Scripted({}, steps=3)
     chosen, looks = train_within_budget(trainer, _budget(), steps=3, evaluate_every=50)
-    assert (chosen, len(looks)) == (3, 1)
+    assert (chosen, looks) == (3, [])
+    assert trainer.trainings == [(list(range(8)), 3)]
