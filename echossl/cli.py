@@ -124,7 +124,7 @@ def check(
         typer.echo(problem if str(path) in problem else f"{path}: {problem}")
     typer.echo(f"{out}: {len(table) - len(bad)} of {len(table)} videos can be used")
     if short := int((table["note"] != "").sum()):
-        typer.echo(f"{short} of them are shorter than a clip of the default length and would be repeated")
+        typer.echo(f"{short} of them are shorter than a clip, or single pictures, and would be repeated")
     if len(bad):
         raise typer.Exit(1)
 

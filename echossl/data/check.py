@@ -88,9 +88,11 @@ def _check_one(path: str, manifest_fps: float, clip: ClipConfig) -> Checked:
 
 
 def _judged(found: Checked, clip: ClipConfig) -> Checked:
+    """A clip can repeat what is shorter than it, unless that is said to be an error."""
     if found.num_frames == 1:
-        return replace(found, problem="a single picture, no video")
-    if found.duration_seconds < clip.clip_seconds:
-        short = f"too short: {found.duration_seconds:.5g} s, a clip takes {clip.clip_seconds:g} s"
-        return replace(found, problem=short) if clip.too_short == "error" else replace(found, note=short)
-    return found
+        odd = "a single picture, no video"
+    elif found.duration_seconds < clip.clip_seconds:
+        odd = f"too short: {found.duration_seconds:.5g} s, a clip takes {clip.clip_seconds:g} s"
+    else:
+        return found
+    return replace(found, problem=odd) if clip.too_short == "error" else replace(found, note=odd)
