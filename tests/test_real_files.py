@@ -1,4 +1,4 @@
-"""The first half of the path on real ultrasound files: what cannot be used is named, the rest is learned from."""
+"""Half of the path on real ultrasound files: what cannot be used is named, the rest is learned from."""
 
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def test_lung_clips_in_containers_that_lie(tmp_path: Path) -> None:
     smallest = table.loc[table["path"].map(lambda path: Path(path).stat().st_size).nsmallest(10).index]
     write_manifest(smallest, manifest)
     assert learn(manifest, tmp_path, batch_size=6) == (10, 2, 128)
-    embeddings = np.load(tmp_path / "embeddings.npz")["embeddings"]
+    embeddings = np.load(tmp_path / "embeddings.npz")["features"]
     assert np.isfinite(embeddings).all()
     store = ClipStore.open(tmp_path / "store")
     assert all(store.frames(row).max() > 60 for row in range(len(store)))
