@@ -85,10 +85,15 @@ def _start(stop: Any) -> None:
     """Set up a worker: the main process alone answers Ctrl-C, and its death ends the worker."""
     _Stop.event = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _die_with_parent() -> None:
+def end_with_parent() -> None:
+    """To be called by a worker: it ends when the main process dies, even by SIGKILL, and leaves no orphan."""
+    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

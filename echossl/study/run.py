@@ -3,15 +3,20 @@
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 from echossl.adapt import finetune
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.study import StudyConfig
 from echossl.config.training import PretrainConfig
+from echossl.data.workers import end_with_parent
+from echossl.errors import EchosslError
 from echossl.progress import QUIET, progress
 from echossl.study.cells import plan_cells, plan_pretrainings
 from echossl.training.logging import FILE_NAME as METRICS_NAME
@@ -45,7 +50,7 @@ def _run(
     spawn = multiprocessing.get_context("spawn")
     with (
         progress(label, total=total, unit=unit, done=done) as bar,
-        ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_quiet_single_thread) as pool,
+        ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start_worker) as pool,
     ):
         waiting: set[Future[Path]] = {pool.submit(work, task) for task in tasks}
         try:
@@ -56,18 +61,30 @@ def _run(
                 now = count_done(tasks)
                 bar.advance(now - done)
                 done = now
-        except BaseException:
-            # Ctrl-C, or a cell that failed: start nothing more; what runs ends its step and saves
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        except BrokenProcessPool as error:
+            raise EchosslError(
+                f"{label}: a worker process was killed, as a rule for want of memory; the same command with "
+                "fewer jobs continues"
+            ) from error
+        finally:
+            # after Ctrl-C or a cell that failed: start nothing more; a pre-training ends its step and saves
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _quiet_single_thread() -> None:
+def _start_worker() -> None:
     """Side by side, one thread per run is faster than many threads that fight for the cores."""
     import torch
 
     os.environ[QUIET] = "1"
     torch.set_num_threads(1)
+    # a pre-training catches Ctrl-C to save first; anything else has nothing to save
+    signal.signal(signal.SIGINT, _leave)
+    end_with_parent()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del frame
+    os._exit(128 + number)
 
 
 def _updates_done(pretrainings: Sequence[PretrainConfig]) -> int:
