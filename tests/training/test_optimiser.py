@@ -31,7 +31,7 @@ def test_edge_lengths() -> None:
     assert learning_rate(0, OptimiserConfig(steps=1, warmup_steps=0, learning_rate=0.1)) == 0.1
     warm_up_only = OptimiserConfig(steps=5, warmup_steps=30, learning_rate=0.1)
     assert learning_rate(4, warm_up_only) == pytest.approx(0.1 * 5 / 31)
-    assert OptimiserConfig().learning_rate <= 1e-3  # trap 19: Adam at 0.1
+    assert OptimiserConfig().learning_rate <= 5e-3  # trap 19: Adam at 0.1
 
 
 def test_biases_and_norms_do_not_decay() -> None:
