@@ -119,9 +119,10 @@ def _lead(config: DemoConfig, results: list[ArmResult]) -> str:
 
 
 def _notes(study: StudyConfig) -> list[str]:
-    repeats = (
-        f"{study.seeds} pre-training seed(s) and {study.draws} label draws, the same draws for every arm."
-    )
+    seeds = "one pre-training seed" if study.seeds == 1 else f"{study.seeds} pre-training seeds"
+    fewer = [arm.title for arm in study.arms if (arm.seeds or study.seeds) < study.seeds]
+    single = f" With fewer seeds: {'; '.join(fewer)}." if fewer else ""
+    repeats = f"{study.draws} label draws, the same for every arm, and {seeds}.{single}"
     return [*NOTES, f"{repeats} Intervals resample test patients, draws and seeds together."]
 
 
