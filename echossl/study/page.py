@@ -1,6 +1,7 @@
 """The report page of a study: its folder's files turned into what the report room draws."""
 
 import platform
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def _what_was_run(config: DemoConfig, study: StudyConfig) -> list[tuple[str, str
         ("Pre-training", f"{study.optimiser.steps} updates of {study.batch_size} patients, every arm alike"),
         ("Label draws", f"{study.draws} per fraction, the same for every arm"),
         ("Pre-training seeds", str(study.seeds)),
-        ("Command", " ".join(["echossl demo", f"--out {config.out}"])),
+        ("Command", shlex.join(["echossl", *RunFolder(config.out).record["argv"][1:]])),
     ]
 
 
