@@ -2,6 +2,6 @@
 
 from echossl.adapt.embed import embed, save_embeddings
 from echossl.adapt.finetune import finetune
-from echossl.saliency.classifier import load_classifier
+from echossl.encoders.classifier import load_classifier
 
 __all__ = ["embed", "finetune", "load_classifier", "save_embeddings"]

@@ -21,10 +21,10 @@ from echossl.config.adapt import FinetuneConfig, FrozenRecipe, FullRecipe, Pixel
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
+from echossl.encoders.classifier import MODEL_NAME, save_classifier
 from echossl.encoders.files import load_encoder
 from echossl.files import atomic_path
 from echossl.runs import RunFolder
-from echossl.saliency.classifier import MODEL_NAME, save_classifier
 from echossl.training.hardware import Hardware
 from echossl.training.statistics import grey_statistics
 

@@ -18,10 +18,7 @@ METADATA_KEY = "echossl"
 
 def save_encoder(encoder: Encoder, path: Path) -> None:
     """Write weights and metadata; the file is whole or absent."""
-    # one layout for every device and memory format, which safetensors asks for
-    state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={METADATA_KEY: encoder.metadata.model_dump_json()})
+    write_weights(encoder.metadata, encoder.state_dict(), path)
 
 
 def load_encoder(path: str | Path) -> Encoder:
@@ -37,10 +34,10 @@ def load_encoder(path: str | Path) -> Encoder:
         UserError: if there is no such file, or it is not an encoder file, or its weights do not fit.
     """
     file = _find(Path(path))
-    metadata, state = _read(file)
+    metadata, state = read_weights(file)
     with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
         encoder = build_encoder(metadata)
-    _require_match(file, encoder.state_dict(), state)
+    require_match(file, encoder.state_dict(), state)
     encoder.load_state_dict(state)
     return encoder.eval()
 
@@ -56,7 +53,20 @@ def _find(path: Path) -> Path:
     return path
 
 
-def _read(file: Path) -> tuple[EncoderMetadata, dict[str, Tensor]]:
+def write_weights(metadata: EncoderMetadata, state: dict[str, Tensor], path: Path) -> None:
+    """Write any weights beside an encoder's metadata; the file is whole or absent."""
+    # one layout for every device and memory format, which safetensors asks for
+    plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary, metadata={METADATA_KEY: metadata.model_dump_json()})
+
+
+def read_weights(file: Path) -> tuple[EncoderMetadata, dict[str, Tensor]]:
+    """Read what :func:`write_weights` wrote.
+
+    Raises:
+        UserError: if it is another kind of file.
+    """
     try:
         with safe_open(file, framework="pt") as content:
             text = (content.metadata() or {}).get(METADATA_KEY)
@@ -78,8 +88,12 @@ def _read(file: Path) -> tuple[EncoderMetadata, dict[str, Tensor]]:
         ) from error
 
 
-def _require_match(file: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Every weight has to be there, in its shape, and nothing else: no layer stays untrained in silence."""
+def require_match(file: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Every weight has to be there, in its shape, and nothing else: no layer stays untrained in silence.
+
+    Raises:
+        UserError: naming the first few that do not fit.
+    """
     faults = [f"{name} is missing" for name in expected.keys() - found.keys()]
     faults += [f"{name} is unknown" for name in found.keys() - expected.keys()]
     faults += [

@@ -15,13 +15,13 @@ from echossl.config.video import ClipConfig
 from echossl.data.manifest import read_manifest
 from echossl.data.order import shuffled
 from echossl.data.store import ClipStore
+from echossl.encoders.classifier import load_classifier
 from echossl.errors import RunFolderError, UserError
 from echossl.evaluation.study import Predictions, read_predictions
 from echossl.files import atomic_path
 from echossl.progress import track
 from echossl.runs import RunFolder
 from echossl.saliency.checks import rank_correlation, region_checks
-from echossl.saliency.classifier import load_classifier
 from echossl.saliency.maps import Explainer, Maps, random_weights, region_shares
 from echossl.saliency.methods import cell_pixels
 from echossl.saliency.render import overlay, strip, with_legend, write_mp4, write_png

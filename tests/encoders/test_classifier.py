@@ -6,9 +6,9 @@ from torch import nn
 from echossl.config.encoder import Compact3DConfig
 from echossl.config.video import ClipConfig
 from echossl.encoders import EncoderMetadata, build_encoder
+from echossl.encoders.classifier import load_classifier, save_classifier
 from echossl.encoders.files import save_encoder
 from echossl.errors import UserError
-from echossl.saliency.classifier import load_classifier, save_classifier
 
 
 def _classifier():
@@ -51,7 +51,7 @@ def test_folder_without_a_model_says_what_to_give(tmp_path) -> None:
 def test_encoder_without_a_head_is_no_classifier(tmp_path) -> None:
     encoder, _ = _classifier()
     save_encoder(encoder, tmp_path / "encoder.safetensors")
-    with pytest.raises(UserError, match="not a classifier of echossl finetune"):
+    with pytest.raises(UserError, match=r"head\.bias is missing, head\.weight is missing"):
         load_classifier(tmp_path / "encoder.safetensors")
 
 
@@ -64,7 +64,7 @@ def test_trap_32_pickle_is_not_opened(tmp_path) -> None:
 
 def test_file_of_another_tool_is_refused(tmp_path) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(UserError, match="without 'echossl' metadata"):
+    with pytest.raises(UserError, match="it has no 'echossl' metadata"):
         load_classifier(tmp_path)
     save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors", metadata={"echossl": '{"size": 0}'})
     with pytest.raises(UserError, match="its metadata cannot be used"):
