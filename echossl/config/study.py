@@ -139,7 +139,7 @@ QUICK = (
     "phantom.patients=150",
     "phantom.seed=7",
     "study.fractions=[0.1]",
-    "study.draws=2",
+    "study.draws=1",
     "study.optimiser.steps=60",
     "saliency.studies=2",
 )
