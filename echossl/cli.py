@@ -228,10 +228,10 @@ def sweep(words: Words = None) -> None:
 
     config = _settings(StudyConfig, words)
 
-    from echossl.study import run_study, summarise
+    from echossl.study import collect, run_study, summarise
 
     run_study(config)
-    typer.echo(summarise(config).read_text(encoding="utf-8"))
+    typer.echo(summarise(config, collect(config)).read_text(encoding="utf-8"))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from echossl.saliency.explain import explain
 from echossl.study.cells import plan_cells
 from echossl.study.page import write_page
 from echossl.study.run import run_study
-from echossl.study.summary import summarise
+from echossl.study.summary import collect, summarise
 
 
 def run_demo(config: DemoConfig) -> Path:
@@ -41,17 +41,19 @@ def run_demo(config: DemoConfig) -> Path:
         )
     prepare(PrepareConfig(manifest=study.data.manifest, out=study.data.store, size=config.size))
     run_study(study)
-    summarise(study)
+    results = collect(study)
+    summarise(study, results)
     explain(_explain_config(config, study))
-    return write_page(config, study)
+    return write_page(config, study, results)
 
 
 def rewrite_report(folder: Path) -> Path:
     """Write the page of a demo folder anew."""
     config = DemoConfig.model_validate(RunFolder(folder).record["config"] | {"out": folder})
     study = study_config(config)
-    summarise(study)
-    return write_page(config, study)
+    results = collect(study)
+    summarise(study, results)
+    return write_page(config, study, results)
 
 
 def study_config(config: DemoConfig) -> StudyConfig:

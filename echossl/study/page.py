@@ -24,7 +24,7 @@ from echossl.runs import RunFolder
 from echossl.study.cells import plan_pretrainings
 from echossl.study.pictures import saliency_checks, saliency_entries
 from echossl.study.run import read_metrics
-from echossl.study.summary import ArmResult, collect
+from echossl.study.summary import ArmResult
 
 TARGETS = {"severe_as": "severe aortic stenosis"}
 NOTES = [
@@ -39,9 +39,8 @@ LIMITS = [
 ]
 
 
-def write_page(config: DemoConfig, study: StudyConfig) -> Path:
+def write_page(config: DemoConfig, study: StudyConfig, results: list[ArmResult]) -> Path:
     """Write ``report.html`` into the demo's folder and return its path."""
-    results = collect(study)
     first = [result for result in results if result.fraction == study.fractions[0]]
     test = results[0].cells[0].predictions
     page = ReportPage(

@@ -66,13 +66,12 @@ def collect(config: StudyConfig) -> list[ArmResult]:
     return results
 
 
-def summarise(config: StudyConfig) -> Path:
-    """Write ``results.csv`` and ``summary.md`` into the study's folder.
+def summarise(config: StudyConfig, results: list[ArmResult]) -> Path:
+    """Write what :func:`collect` found as ``results.csv`` and ``summary.md`` into the study's folder.
 
     Returns:
         The path of ``summary.md``.
     """
-    results = collect(config)
     write_results(list(_result_rows(config, results)), config.out / "results.csv")
     path = config.out / "summary.md"
     write_text(path, summary_text(config, results))

@@ -69,7 +69,7 @@ def test_the_first_arm_is_compared_with_every_other(study: StudyConfig) -> None:
 
 
 def test_results_csv_has_a_row_per_figure(study: StudyConfig) -> None:
-    summarise(study)
+    summarise(study, collect(study))
     table = pd.read_csv(study.out / "results.csv")
     cells = table[(table["draw"] != "all") & (table["metric"] == "auroc")]
     assert len(cells) == 3 * 2 + 3
@@ -83,7 +83,7 @@ def test_results_csv_has_a_row_per_figure(study: StudyConfig) -> None:
 
 
 def test_summary_says_how_it_was_made(study: StudyConfig) -> None:
-    text = summarise(study).read_text()
+    text = summarise(study, collect(study)).read_text()
     assert "120 test patients, severe_as in 24; 2 pre-training seeds, 3 paired label draws." in text
     assert "95%, 300 resamples of test patients, label draws and seeds together" in text
     rows = [line for line in text.splitlines() if line.startswith("| 8")]
