@@ -19,9 +19,25 @@ class PrepareConfig(Config):
         "mask_and_crop",
         description="Blank what lies outside the ultrasound sector and crop to it, only blank, or keep all.",
     )
+    doppler: Literal["keep", "blank"] = Field(
+        "keep", description="Colour Doppler inside the sector: keep it, in grey, or blank its pixels."
+    )
+    format: Literal["raw", "compressed", "files"] = Field(
+        "raw",
+        description="Frames uncompressed (fastest), losslessly compressed (large collections), or not stored "
+        "at all: only where the sector is, and clips are decoded from the video files.",
+    )
     backend: Backend = Field("auto", description="Video decoder.")
     workers: int = Field(0, ge=0, description="Processes; 0 takes one per core.")
     videos_per_shard: int = Field(32, ge=1, description="Videos per file of the store; the unit of resuming.")
+    shard: str = Field(
+        "1/1",
+        pattern=r"^[1-9]\d*/[1-9]\d*$",
+        description="i/n does the i-th of n parts, for clusters; the last to end finishes the store.",
+    )
+    seconds_per_video: float = Field(
+        600.0, gt=0, description="A video that takes longer to decode is rejected."
+    )
 
 
 class DataConfig(Config):
@@ -29,3 +45,10 @@ class DataConfig(Config):
 
     manifest: Path = Field(description="The table of videos, with labels and splits.")
     store: Path = Field(description="Clip store made by echossl prepare.")
+    max_bad_fraction: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the videos that may turn out unreadable while training; they are replaced, "
+        "logged and counted, beyond it the run stops with their list.",
+    )

@@ -7,6 +7,7 @@ from pydantic import Field
 from echossl.config.base import Config
 
 Backend = Literal["auto", "pyav", "decord", "torchcodec"]
+ClipPolicy = Literal["random", "uniform", "centre", "all"]
 TooShort = Literal["loop", "hold", "error"]
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from echossl.config.video import Backend
 from echossl.errors import DecodeError
+from echossl.video.grey import to_grey
 from echossl.video.reader import VideoReader, open_video
-from echossl.video.sector import Placement, Sector, find_sector, full_sector, place, placement, to_grey
+from echossl.video.sector import Placement, Sector, find_sector, full_sector, place, placement
 
 FRAMES_PER_BLOCK = 64
 # a longer video is decoded twice, once for a block of frames to find the sector in, so that memory is bounded

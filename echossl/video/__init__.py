@@ -1,5 +1,6 @@
 """A file becomes frames: exact by index, sampled by time, the ultrasound sector cut out of the screen."""
 
+from echossl.video.grey import to_grey
 from echossl.video.reader import VideoReader, open_video
 from echossl.video.sampling import (
     clip_indices,
@@ -16,7 +17,6 @@ from echossl.video.sector import (
     full_sector,
     place,
     placement,
-    to_grey,
 )
 
 __all__ = [

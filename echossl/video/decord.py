@@ -1,23 +1,22 @@
 """Frames through decord, a faster decoder for some files; what the frames are is still told by PyAV."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from echossl.errors import DecodeError, UserError
 from echossl.video.pyav import PyavReader
-from echossl.video.reader import checked_indices
+from echossl.video.reader import VideoReader
 
 # Seeking in decord is exact in these. Elsewhere (HEVC, WMV, B-frames in AVI or MPEG-PS, open groups of
 # pictures) it returns neighbouring frames without a word.
 EXACT_CODECS = frozenset({"h264", "mpeg4", "mjpeg", "vp8", "vp9", "ffv1", "rawvideo"})
 
 
-class DecordReader:
-    """A :class:`~echossl.video.reader.VideoReader` on decord, with the frame count and times of PyAV.
+class DecordReader(VideoReader):
+    """A reader on decord, with the frame count and times of PyAV.
 
     Raises:
         DecodeError: if the file is damaged, or one that decord gets wrong.
@@ -47,9 +46,7 @@ class DecordReader:
             found = f"decord counts {len(self._reader)} frames, {self.num_frames} decode"
             raise DecodeError(path, f"{found}; use backend auto")
 
-    def read(self, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
-        """Decode frames; see :meth:`echossl.video.reader.VideoReader.read`."""
-        wanted = checked_indices(indices, self.num_frames)
+    def _frames(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         if not len(wanted):
             return np.empty((0, self.height, self.width, self.channels), dtype=np.uint8)
         try:
@@ -62,9 +59,3 @@ class DecordReader:
     def close(self) -> None:
         """Release the decoder."""
         self._reader = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

@@ -2,10 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from echossl.errors import DecodeError, UserError
 from echossl.video.dicom_payload import encapsulated_frames, native_frames, pixel_data_value
 from echossl.video.dicom_pixels import PixelConverter
 from echossl.video.dicom_time import TIME_TAGS, frame_times
-from echossl.video.reader import checked_indices
+from echossl.video.reader import VideoReader
 
 INSTALL = 'pip install "echossl[dicom]"'
 PIXEL_TAGS = (
@@ -48,8 +48,8 @@ UNREADABLE = {
 }
 
 
-class DicomReader:
-    """A :class:`~echossl.video.reader.VideoReader` on pydicom. A single-frame file is a video of one frame.
+class DicomReader(VideoReader):
+    """A reader on pydicom. A single-frame file is a video of one frame.
 
     Only the tags of pixels and of time are read from the file, so that no name or number of a patient can get
     into a message. Frames are counted in the file; ``Number of Frames`` is only an upper bound.
@@ -88,9 +88,7 @@ class DicomReader:
         # a file that cannot be decoded is refused when it is opened
         self._pixels(0)
 
-    def read(self, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
-        """Decode frames; see :meth:`echossl.video.reader.VideoReader.read`."""
-        wanted = checked_indices(indices, self.num_frames)
+    def _frames(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         frames = np.empty((len(wanted), self.height, self.width, self.channels), dtype=np.uint8)
         with _quiet():
             for frame in np.unique(wanted):
@@ -100,12 +98,6 @@ class DicomReader:
     def close(self) -> None:
         """Release the frames' bytes; the file itself is closed already."""
         self._payloads = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def _cut(self, pixel_data: bytes) -> list[bytes]:
         from pydicom.pixels.utils import get_expected_length

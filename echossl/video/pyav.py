@@ -1,8 +1,6 @@
 """Frames of AVI, MP4, MOV, MKV, WebM, GIF and other containers through PyAV (FFmpeg), exact by index."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import av
 import numpy as np
@@ -17,14 +15,14 @@ from av.video.stream import VideoStream
 from echossl.errors import DecodeError
 from echossl.video.decoding import FrameDecoder
 from echossl.video.index import TIMED_CONTAINERS, build_index
-from echossl.video.reader import checked_indices
+from echossl.video.reader import VideoReader
 
 # what is no video container (text, play lists, single pictures, raw streams without times) is refused
 CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif,mpeg,mpegts,asf,flv,ogg,nut"
 
 
-class PyavReader:
-    """A :class:`~echossl.video.reader.VideoReader` on PyAV; sound is ignored.
+class PyavReader(VideoReader):
+    """A reader on PyAV; sound is ignored.
 
     The packets of the file are read once and kept, still compressed; a frame is decoded from the nearest key
     frame before it, so a file of all-intra frames decodes only what is asked for.
@@ -68,9 +66,7 @@ class PyavReader:
         self.channels = self._pixels.channels
         self._decoder = FrameDecoder(codec, index)
 
-    def read(self, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
-        """Decode frames; see :meth:`echossl.video.reader.VideoReader.read`."""
-        wanted = checked_indices(indices, self.num_frames)
+    def _frames(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         frames = np.empty((len(wanted), self.height, self.width, self.channels), dtype=np.uint8)
         self._decoder.expect(wanted)
         previous = -1
@@ -85,12 +81,6 @@ class PyavReader:
     def close(self) -> None:
         """Release the file."""
         self._container.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def _decode(self, frame: int) -> VideoFrame:
         try:

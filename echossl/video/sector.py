@@ -61,16 +61,6 @@ class Placement:
     size: int
 
 
-def to_grey(frames: npt.NDArray[np.uint8]) -> Grey:
-    """Luma of ITU-R BT.601: uint8 (n, height, width, 1 or 3) to uint8 (n, height, width)."""
-    if frames.shape[-1] == 1:
-        return frames[..., 0]
-    grey = np.empty(frames.shape[:-1], dtype=np.uint8)
-    for frame, out in zip(frames, grey, strict=True):
-        out[...] = np.asarray(Image.fromarray(frame).convert("L"))
-    return grey
-
-
 def full_sector(height: int, width: int) -> Sector:
     """The whole frame as sector, for videos that were cropped before or are to be kept as they are."""
     return Sector(np.ones((height, width), dtype=np.bool_), 0, 0, height, width)

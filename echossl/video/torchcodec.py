@@ -1,20 +1,19 @@
 """Frames through torchcodec; what the frames are is still told by PyAV."""
 
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from echossl.errors import DecodeError, UserError
 from echossl.video.pyav import PyavReader
-from echossl.video.reader import checked_indices
+from echossl.video.reader import VideoReader
 
 
-class TorchcodecReader:
-    """A :class:`~echossl.video.reader.VideoReader` on torchcodec, with the frame count and times of PyAV.
+class TorchcodecReader(VideoReader):
+    """A reader on torchcodec, with the frame count and times of PyAV.
 
     Raises:
         DecodeError: if the file is damaged or one that torchcodec gets wrong.
@@ -46,9 +45,7 @@ class TorchcodecReader:
             found = f"torchcodec counts {len(self._decoder)} frames, {self.num_frames} decode"
             raise DecodeError(path, f"{found}; use backend auto")
 
-    def read(self, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
-        """Decode frames; see :meth:`echossl.video.reader.VideoReader.read`."""
-        wanted = checked_indices(indices, self.num_frames)
+    def _frames(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         if not len(wanted):
             return np.empty((0, self.height, self.width, self.channels), dtype=np.uint8)
         try:
@@ -61,9 +58,3 @@ class TorchcodecReader:
     def close(self) -> None:
         """Release the decoder."""
         self._decoder = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

@@ -6,8 +6,9 @@ import pytest
 from echossl.data import decode
 from echossl.data.decode import decode_video
 from echossl.errors import DecodeError
+from echossl.video.grey import to_grey
 from echossl.video.reader import open_video
-from echossl.video.sector import find_sector, place, placement, to_grey
+from echossl.video.sector import find_sector, place, placement
 
 
 def source_of(path: Path) -> np.ndarray:

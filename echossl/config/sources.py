@@ -1,0 +1,115 @@
+"""Settings of the layouts of data sets that ``echossl index`` knows."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from echossl.config.base import Config
+
+
+class FolderSource(Config):
+    """Any folder of videos; the patient is read from the path."""
+
+    name: Literal["folder"] = "folder"
+    patient_pattern: str | None = Field(
+        None,
+        description="Regular expression searched in the path below the root; its first group is the patient. "
+        "Without one the patient is the first folder.",
+    )
+    frame_folders: bool = Field(False, description="Take every folder of pictures as one video.")
+    fps: float | None = Field(None, gt=0, description="Frame rate of what does not state one.")
+
+
+class CsvSource(Config):
+    """The user's own table; ROOT is the table."""
+
+    name: Literal["csv"] = "csv"
+    columns: dict[str, str] = Field(
+        {}, description="Manifest column to the table's column, for example {path: File, patient_id: MRN}."
+    )
+    videos: Path | None = Field(
+        None, description="Folder that the paths start at; empty starts at the table's folder."
+    )
+    suffix: str = Field("", description="Added to paths that have no suffix, for example .avi.")
+
+
+class DicomSource(Config):
+    """A tree of DICOM files; patients and studies are salted hashes of the header's ids."""
+
+    name: Literal["dicom"] = "dicom"
+    salt_file: Path = Field(
+        Path("echossl_salt.txt"),
+        description="File with the secret of the hashes; made at the first call, kept to index again alike.",
+    )
+
+
+class PhantomSource(Config):
+    """A folder made by ``echossl phantom``."""
+
+    name: Literal["phantom"] = "phantom"
+
+
+class EchonetDynamicSource(Config):
+    """EchoNet-Dynamic: ``FileList.csv`` and ``Videos/``."""
+
+    name: Literal["echonet_dynamic"] = "echonet_dynamic"
+
+
+class EchonetLvhSource(Config):
+    """EchoNet-LVH: ``MeasurementsList.csv`` and ``Batch1/`` to ``Batch4/``."""
+
+    name: Literal["echonet_lvh"] = "echonet_lvh"
+
+
+class EchonetPediatricSource(Config):
+    """EchoNet-Pediatric: ``A4C/`` and ``PSAX/``, each with ``FileList.csv`` and ``Videos/``."""
+
+    name: Literal["echonet_pediatric"] = "echonet_pediatric"
+    views: tuple[Literal["A4C", "PSAX"], ...] = Field(("A4C", "PSAX"), description="Views to take.")
+    validation_fold: int = Field(8, ge=0, le=9, description="Fold that becomes the split val.")
+    test_fold: int = Field(9, ge=0, le=9, description="Fold that becomes the split test.")
+
+
+class Tmed2Source(Config):
+    """TMED-2: ``labels_per_image.csv`` and folders of stills, one row per picture."""
+
+    name: Literal["tmed2"] = "tmed2"
+    fold: int = Field(0, ge=0, le=2, description="Which of the published splits.")
+    subset: Literal["DEV479", "DEV165", "DEV56"] = Field("DEV479", description="Which published subset.")
+    unlabelled: bool = Field(True, description="Take the pictures without a diagnosis too.")
+
+
+class CamusSource(Config):
+    """CAMUS: a folder per patient with NIfTI or MHD/RAW files and ``Info_2CH.cfg``, ``Info_4CH.cfg``."""
+
+    name: Literal["camus"] = "camus"
+    views: tuple[Literal["2CH", "4CH"], ...] = Field(("2CH", "4CH"), description="Views to take.")
+
+
+class MimicIvEchoSource(Config):
+    """MIMIC-IV-ECHO: the tree of DICOM files, the record list and the structured measurements."""
+
+    name: Literal["mimic_iv_echo"] = "mimic_iv_echo"
+    measurements: Path | None = Field(
+        None, description="structured-measurement.csv(.gz); empty looks for it below the root."
+    )
+    days: float = Field(2.0, ge=0, description="Days between a study and its measurements, at most.")
+    test_types: tuple[str, ...] = Field(("tte",), description="Kinds of studies whose measurements count.")
+    views: Path | None = Field(
+        None, description="Table of predicted views with a path and a view column, for example ECHOVIEW's."
+    )
+
+
+Source = (
+    FolderSource
+    | CsvSource
+    | DicomSource
+    | PhantomSource
+    | EchonetDynamicSource
+    | EchonetLvhSource
+    | EchonetPediatricSource
+    | Tmed2Source
+    | CamusSource
+    | MimicIvEchoSource
+)
