@@ -50,9 +50,10 @@ class ClipStore:
         return read_table(self.path / INDEX_FILE)
 
     @cached_property
-    def _places(self) -> np.ndarray:
-        """(videos, 3) int64: shard, first frame in it, number of frames; pandas is slow for single rows."""
-        return self.table[["shard", "offset", "num_frames"]].to_numpy(dtype=np.int64)
+    def _places(self) -> list[list[int]]:
+        """Per video shard, first frame in it, number of frames; plain numbers cost least for single rows."""
+        places: list[list[int]] = self.table[["shard", "offset", "num_frames"]].to_numpy(np.int64).tolist()
+        return places
 
     @cached_property
     def paths(self) -> list[str]:
@@ -82,6 +83,33 @@ class ClipStore:
             num_frames = len(flat) // self.size**2
             self._frames[shard] = flat[: num_frames * self.size**2].reshape(-1, self.size, self.size)
         return self._part(self._frames[shard], shard, first, count)
+
+    def read_into(self, place: np.ndarray, row: int, indices: np.ndarray) -> None:
+        """Copy some frames of a video.
+
+        Args:
+            place: (len(indices), size, size) uint8, contiguous; the frames are written here.
+            row: number of the video.
+            indices: int64, numbers of its frames in any order, repeats allowed.
+
+        Raises:
+            EchosslError: if the file of the shard is gone or cut short.
+            IndexError: if an index is negative or not below the video's number of frames.
+        """
+        video = self.frames(row)
+        numbers = indices.tolist()
+        if min(numbers) < 0 or max(numbers) >= len(video):
+            raise IndexError(f"frames {numbers} of a video of {len(video)}")
+        if not place.flags.c_contiguous:
+            raise ValueError("place is not contiguous, the frames would be written to a copy of it")
+        # a frame's pixels as one axis: the copy runs over long stretches of memory
+        pixels, target = video.reshape(len(video), -1), place.reshape(len(place), -1)
+        first, step = numbers[0], numbers[1] - numbers[0] if len(numbers) > 1 else 1
+        if step > 0 and numbers == list(range(first, numbers[-1] + 1, step)):
+            target[...] = pixels[first : numbers[-1] + 1 : step]
+        else:
+            # mode="clip" copies straight into place where the default goes through a buffer
+            np.take(pixels, indices, axis=0, out=target, mode="clip")
 
     def frame_seconds(self, row: int) -> np.ndarray:
         """The time of each frame of a video: (num_frames,) float64, the first is 0.

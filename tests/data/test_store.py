@@ -135,3 +135,28 @@ def test_a_store_of_10000_videos(store_path, tmp_path):
     assert len(store) == 10_000
     np.testing.assert_array_equal(store.frames(9_000), store.frames(0))
     assert len(store.rows_for(large[["path"]])) == 10_000
+
+
+@pytest.mark.parametrize(
+    "indices", [[0], [3, 4, 5], [1, 9, 17, 25], [0, 3, 5, 8], [7, 7, 7], [9, 6, 3], [0, 4, 0, 4], [30, 39]]
+)
+def test_clips_against_plain_indexing(store_path, indices):
+    store = ClipStore.open(store_path)
+    clips = np.full((3, len(indices), 32, 32), 7, dtype=np.uint8)
+    for row in range(len(store)):
+        store.read_into(clips[1], row, np.array(indices))
+        np.testing.assert_array_equal(clips[1], store.frames(row)[indices])
+    assert (clips[[0, 2]] == 7).all()
+
+
+@pytest.mark.parametrize("indices", [[-1, 0, 1], [0, 10**6]])
+def test_frames_that_do_not_exist_are_refused(store_path, indices):
+    store = ClipStore.open(store_path)
+    with pytest.raises(IndexError, match="of a video of"):
+        store.read_into(np.empty((len(indices), 32, 32), dtype=np.uint8), 0, np.array(indices))
+
+
+def test_a_place_that_would_be_copied_is_refused(store_path):
+    place = np.zeros((32, 4, 32), dtype=np.uint8).transpose(1, 0, 2)
+    with pytest.raises(ValueError, match="copy"):
+        ClipStore.open(store_path).read_into(place, 0, np.arange(4))
