@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from echossl.config.sources import FolderSource
 from echossl.data import read_manifest
-from echossl.data.sources import SOURCES, index_folder, index_source
+from echossl.data.sources import index_source
+from echossl.data.sources.folder import index_folder
 from echossl.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -24,19 +26,19 @@ def names_of(table, root: Path) -> list[str]:
 def test_trap_10_videos_come_in_natural_order(tmp_path):
     make(tmp_path, *(f"p{number}/image_{video}.avi" for number in (10, 9, 1) for video in (10, 5, 1)))
     expected = [f"p{number}/image_{video}.avi" for number in (1, 9, 10) for video in (1, 5, 10)]
-    assert names_of(index_folder(tmp_path), tmp_path) == expected
+    assert names_of(index_folder(tmp_path, FolderSource()), tmp_path) == expected
 
 
 def test_the_first_folder_is_the_patient_and_deeper_ones_are_studies(tmp_path):
     make(tmp_path, "p1/a.avi", "p1/s1/a.avi", "p1/s1/b", "p1/s2/dicom/IM0001", "p2/s1/a.MP4")
-    table = index_folder(tmp_path)
+    table = index_folder(tmp_path, FolderSource())
     assert table["patient_id"].tolist() == ["p1", "p1", "p1", "p1", "p2"]
     assert table["study_id"].tolist() == ["p1", "p1/s1", "p1/s1", "p1/s2/dicom", "p2/s1"]
     assert table.attrs["note"] == "the first folder is taken as the patient"
 
 
 def test_files_in_no_folder_are_patients_of_their_own(tmp_path):
-    table = index_folder(make(tmp_path, "0X1A.avi", "0X2B.avi"))
+    table = index_folder(make(tmp_path, "0X1A.avi", "0X2B.avi"), FolderSource())
     assert table["patient_id"].tolist() == ["0X1A", "0X2B"]
     assert table["study_id"].tolist() == ["0X1A", "0X2B"]
     assert "2 files lie in no folder: each is taken as a patient of its own" in table.attrs["note"]
@@ -44,7 +46,7 @@ def test_files_in_no_folder_are_patients_of_their_own(tmp_path):
 
 def test_patient_from_a_pattern(tmp_path):
     make(tmp_path, "A4C/CR1-S1-0001.avi", "PSAX/CR1-S1-0002.avi", "PSAX/CR2-S1-0001.avi")
-    table = index_folder(tmp_path, patient_pattern=r"([^/]+)-[^-]+-\d+\.avi$")
+    table = index_folder(tmp_path, FolderSource(patient_pattern=r"([^/]+)-[^-]+-\d+\.avi$"))
     assert table["patient_id"].tolist() == ["CR1", "CR1", "CR2"]
     assert table["study_id"].tolist() == ["CR1/A4C", "CR1/PSAX", "CR2/PSAX"]
 
@@ -52,7 +54,7 @@ def test_patient_from_a_pattern(tmp_path):
 def test_what_is_no_video_is_left_out_and_said(tmp_path):
     make(tmp_path, "p1/a.avi", "p1/.hidden.avi", ".cache/b.avi", "FileList.csv", "p1/a.json", "p1/b.JSON")
     make(tmp_path, "p1/still.png", "README", "DICOMDIR", "p2/volume.nii.gz", "notes.txt")
-    table = index_folder(tmp_path)
+    table = index_folder(tmp_path, FolderSource())
     assert names_of(table, tmp_path) == ["p1/a.avi"]
     expected = "left out: 2 without suffix, 1 .csv, 1 .gz, 2 .json, 1 .png, 1 .txt"
     assert table.attrs["note"].endswith(expected)
@@ -63,7 +65,7 @@ def test_linked_folders_are_followed_once(tmp_path):
     root = make(tmp_path / "root", "p1/a.avi")
     (root / "p7").symlink_to(elsewhere / "p7")
     (root / "p7" / "up").symlink_to(root)
-    assert names_of(index_folder(root), root) == ["p1/a.avi", "p7/a.avi"]
+    assert names_of(index_folder(root, FolderSource()), root) == ["p1/a.avi", "p7/a.avi"]
 
 
 @pytest.mark.parametrize(
@@ -73,14 +75,14 @@ def test_linked_folders_are_followed_once(tmp_path):
 def test_patterns_that_cannot_be(tmp_path, pattern, words):
     make(tmp_path, "p1/a.avi", "q/a.avi")
     with pytest.raises(UserError, match=words):
-        index_folder(tmp_path, patient_pattern=pattern)
+        index_folder(tmp_path, FolderSource(patient_pattern=pattern))
 
 
 def test_nothing_there(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
-        index_folder(tmp_path / "gone")
+        index_folder(tmp_path / "gone", FolderSource())
     with pytest.raises(UserError, match="found 1 files, none of which can be a video"):
-        index_folder(make(tmp_path, "a.txt"))
+        index_folder(make(tmp_path, "a.txt"), FolderSource())
 
 
 def test_index_writes_a_manifest_that_reads(tmp_path):
@@ -93,15 +95,8 @@ def test_index_writes_a_manifest_that_reads(tmp_path):
     assert out.read_text().splitlines()[1].startswith("p0/0.avi,p0,p0,")
 
 
-def test_index_refuses_what_it_does_not_know(tmp_path):
-    with pytest.raises(UserError, match=f"no such layout; there are {', '.join(SOURCES)}"):
-        index_source("echonet", tmp_path, out=tmp_path / "manifest.csv")
-    with pytest.raises(UserError, match="only the source folder takes one"):
-        index_source("phantom", tmp_path, out=tmp_path / "manifest.csv", patient_pattern="(p)")
-
-
 @pytest.mark.skipif(not (SHARED / "pocus_lung").is_dir(), reason="the real files are not there")
 def test_real_folder():
-    table = index_folder(SHARED / "pocus_lung")
+    table = index_folder(SHARED / "pocus_lung", FolderSource())
     assert len(table) == 71
     assert not table["path"].str.endswith((".csv", ".md")).any()

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from echossl.config.phantom import PhantomConfig
+from echossl.config.sources import PhantomSource
 from echossl.data.sources.phantom import LABELS, index_phantom
 from echossl.errors import UserError
 from echossl.phantom import generate
@@ -31,7 +32,7 @@ def root(tmp_path_factory) -> Path:
 
 
 def test_every_video_of_every_patient_is_listed_once(root):
-    table = index_phantom(root)
+    table = index_phantom(root, PhantomSource())
     on_disk = {str(path) for path in (root / "videos").rglob("*") if path.is_file()}
     assert set(table["path"]) == on_disk
     assert table["path"].is_unique
@@ -39,7 +40,7 @@ def test_every_video_of_every_patient_is_listed_once(root):
 
 
 def test_columns_and_constants(root):
-    table = index_phantom(root)
+    table = index_phantom(root, PhantomSource())
     expected = ["path", "patient_id", "study_id", "view", "source", "report", *LABELS]
     assert table.columns.tolist() == expected
     assert (table["view"] == "plax").all()
@@ -48,7 +49,7 @@ def test_columns_and_constants(root):
 
 
 def test_labels_are_the_measurements_of_the_patient(root):
-    table = index_phantom(root)
+    table = index_phantom(root, PhantomSource())
     for _, row in table.iterrows():
         measured = sample_patient(0, int(row["patient_id"][1:])).measurements
         assert row["as_grade"] == measured.graded.grade
@@ -59,12 +60,12 @@ def test_labels_are_the_measurements_of_the_patient(root):
 
 
 def test_none_is_a_grade_and_not_a_missing_value(root, tmp_path):
-    table = index_phantom(root)
+    table = index_phantom(root, PhantomSource())
     assert set(table["as_grade"]) <= {"none", "mild", "moderate", "severe"}
 
 
 def test_no_truth_is_in_the_table(root):
-    table = index_phantom(root)
+    table = index_phantom(root, PhantomSource())
     latents = read_truth(root, Path(table["path"][0])).latents
     assert not set(latents) & set(table.columns)
     assert not table["path"].str.contains("truth").any()
@@ -75,7 +76,7 @@ def test_no_truth_is_in_the_table(root):
 
 def test_a_folder_that_is_no_phantom_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no phantom\.json"):
-        index_phantom(tmp_path)
+        index_phantom(tmp_path, PhantomSource())
 
 
 def test_lost_videos_are_named(root, tmp_path):
@@ -83,7 +84,7 @@ def test_lost_videos_are_named(root, tmp_path):
     (tmp_path / "phantom.json").write_text("{}")
     pd.read_csv(root / "patients.csv").to_csv(tmp_path / "patients.csv", index=False)
     with pytest.raises(UserError, match=r"no videos of P00001 \(3 patients"):
-        index_phantom(tmp_path)
+        index_phantom(tmp_path, PhantomSource())
 
 
 def test_nothing_that_learns_imports_the_truth():

@@ -1,24 +1,57 @@
 """Layouts of data sets on disk: each source turns a folder into a manifest.
 
-A new one is one file, and one line in ``SOURCES``.
+A new one is one file with ``index_NAME(root, settings)``, its settings class, and one line in ``SOURCES``.
 """
 
-from collections.abc import Callable, Mapping
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from echossl.config import load_config
+from echossl.config import sources as settings_of
+from echossl.config.base import Config
 from echossl.data.manifest import write_manifest
-from echossl.data.sources.folder import index_folder
-from echossl.data.sources.phantom import index_phantom
 from echossl.data.splits import assign_splits
 from echossl.errors import UserError
 
-__all__ = ["SOURCES", "index_folder", "index_phantom", "index_source"]
+__all__ = ["SOURCES", "index_source"]
 
-SOURCES: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "folder": index_folder,
-    "phantom": index_phantom,
+Index = Callable[[Path, Any], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class _Later:
+    """The function ``index_NAME`` of a module that is imported at the first call.
+
+    So the table costs nothing, and what a source needs (pydicom, say) is needed only where it is used.
+    """
+
+    name: str
+    module: str = ""
+
+    def __call__(self, root: Path, settings: Config) -> pd.DataFrame:
+        module = import_module(f"echossl.data.sources.{self.module or self.name}")
+        index: Index = getattr(module, f"index_{self.name}")
+        return index(root, settings)
+
+
+SOURCES: dict[str, tuple[type[Config], Index]] = {
+    "folder": (settings_of.FolderSource, _Later("folder")),
+    "csv": (settings_of.CsvSource, _Later("csv", module="csv_table")),
+    "dicom": (settings_of.DicomSource, _Later("dicom")),
+    "phantom": (settings_of.PhantomSource, _Later("phantom")),
+    "echonet_dynamic": (settings_of.EchonetDynamicSource, _Later("echonet_dynamic")),
+    "echonet_lvh": (settings_of.EchonetLvhSource, _Later("echonet_lvh")),
+    "echonet_pediatric": (settings_of.EchonetPediatricSource, _Later("echonet_pediatric")),
+    "tmed2": (settings_of.Tmed2Source, _Later("tmed2")),
+    "camus": (settings_of.CamusSource, _Later("camus")),
+    "mimic_iv_echo": (settings_of.MimicIvEchoSource, _Later("mimic_iv_echo")),
 }
 
 
@@ -27,37 +60,52 @@ def index_source(
     root: Path,
     *,
     out: Path,
-    patient_pattern: str | None = None,
+    options: Sequence[str] = (),
     split_shares: Mapping[str, float] | None = None,
     stratify: str | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Write the manifest of a folder.
+    """Write the manifest of a data set.
 
     Args:
-        source: name of the layout, a key of ``SOURCES``.
-        root: the folder.
+        source: name of the layout, a key of ``SOURCES``; case, hyphens and underscores do not matter.
+        root: the folder (of ``csv`` the table).
         out: the manifest to write.
-        patient_pattern: for ``folder``: regular expression whose first group is the patient.
-        split_shares: split name to share of the patients; empty keeps those of the source, if any.
+        options: ``key=value`` words, settings of the source.
+        split_shares: split name to share of the patients; empty keeps the splits of the source, if any.
         stratify: column that is split evenly.
         seed: seed of the splits.
 
     Returns:
-        The table that was written; ``attrs["note"]`` says what was assumed, where something was.
+        The table that was written; ``attrs["note"]`` says what was assumed or left out, and whether
+        splits are missing.
 
     Raises:
+        ConfigError: if an option is wrong.
         UserError: if there is no such source, or it finds nothing.
     """
-    if source not in SOURCES:
-        raise UserError(f"source {source!r}: no such layout; there are {', '.join(SOURCES)}")
-    if patient_pattern is not None and source != "folder":
-        raise UserError(f"patient_pattern: only the source folder takes one; {source} knows its patients")
-    if patient_pattern is not None:
-        table = index_folder(root, patient_pattern=patient_pattern)
-    else:
-        table = SOURCES[source](Path(root))
+    name = _known(source)
+    model, index = SOURCES[name]
+    table = index(Path(root), load_config(model, None, options))
+    notes = [table.attrs.get("note", "")]
     if split_shares:
         table["split"] = assign_splits(table, split_shares, seed=seed, stratify=stratify)
+    elif "split" not in table:
+        notes.append("there are no splits: add them with --split train=0.8 --split test=0.2")
+    table.attrs["note"] = "; ".join(note for note in notes if note)
     write_manifest(table, out)
     return table
+
+
+def _known(source: str) -> str:
+    """The key of ``SOURCES`` that is meant: ``EchoNet-Dynamic`` and ``TMED-2`` are names too."""
+    keys = {_letters(name): name for name in SOURCES}
+    if _letters(source) in keys:
+        return keys[_letters(source)]
+    guesses = difflib.get_close_matches(_letters(source), keys, n=1)
+    meant = f", did you mean {keys[guesses[0]]}?" if guesses else ";"
+    raise UserError(f"source {source!r}: no such layout{meant} there are {', '.join(SOURCES)}")
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

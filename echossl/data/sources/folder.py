@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from echossl.config.sources import FolderSource
 from echossl.data.order import natural_key
 from echossl.errors import UserError
 
@@ -27,14 +28,14 @@ OTHER_SUFFIXES = frozenset(
 OTHER_NAMES = frozenset(("DICOMDIR", "Thumbs.db", "LICENSE", "README", "Makefile"))
 
 
-def index_folder(root: Path, *, patient_pattern: str | None = None) -> pd.DataFrame:
+def index_folder(root: Path, settings: FolderSource) -> pd.DataFrame:
     """List the videos below a folder.
 
     Args:
         root: the folder.
-        patient_pattern: regular expression that is searched in the path relative to ``root`` (with ``/``);
-            its first group is the patient. Without one the patient is the first folder below ``root``, and a
-            file right in ``root`` is a patient of its own.
+        settings: ``patient_pattern`` is searched in the path relative to ``root`` (with ``/``); its first
+            group is the patient. Without one the patient is the first folder below ``root``, and a file right in
+            ``root`` is a patient of its own.
 
     Returns:
         ``path, patient_id, study_id`` in natural order of the paths (``image_5`` before ``image_10``); a
@@ -43,7 +44,7 @@ def index_folder(root: Path, *, patient_pattern: str | None = None) -> pd.DataFr
     Raises:
         UserError: if there is no video, or the pattern is no pattern or misses files.
     """
-    root = Path(root)
+    patient_pattern = settings.patient_pattern
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
     pattern = _compiled(patient_pattern)

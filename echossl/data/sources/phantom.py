@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from echossl.config.sources import PhantomSource
 from echossl.errors import UserError
 
 LABELS = ("severe_as", "as_grade", "peak_velocity_m_per_s", "mean_gradient_mmhg", "valve_area_cm2")
 
 
-def index_phantom(root: Path) -> pd.DataFrame:
+def index_phantom(root: Path, settings: PhantomSource) -> pd.DataFrame:
     """List the videos of a phantom.
 
     Args:
         root: folder made by ``echossl phantom``.
+        settings: there is nothing to set.
 
     Returns:
         One row per video: path (absolute), patient_id, study_id, view, source, report and the label columns.
@@ -21,6 +23,7 @@ def index_phantom(root: Path) -> pd.DataFrame:
     Raises:
         UserError: if the folder is missing, is not a phantom, or is not finished.
     """
+    del settings
     if not (root / "phantom.json").is_file():
         raise UserError(
             f"{root}: no phantom.json here, expected a finished phantom; run echossl phantom out={root} first"
