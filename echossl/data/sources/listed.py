@@ -1,7 +1,7 @@
 """The files that the table of a data set lists, found by name below several folders.
 
-Tables name files without suffix, with another case, or by a path that starts at another folder. What is listed
-and absent is left out and said, and so is what is there and not listed.
+Tables name files without suffix, with another case, or by a path that starts at another folder. What is
+listed and absent is left out and said, and so is what is there and not listed.
 
 Example:
     >>> listing = find_table(root, "FileList.csv")
@@ -137,7 +137,6 @@ def match_files(table: pd.DataFrame, column: str, files: FileIndex, listing: Pat
     if len(again):
         raise UserError(f"{listing}: row {again[0]}: {found[column][again[0]]} is listed twice; keep one row")
     lost = table.loc[[not is_there for is_there in there], column]
-    note = counted(lost, f"of {len(table)} files listed in {listing.name} are not there and left out")
-    return Matched(
-        found, joined(note, counted(files.others(found["path"]), "files there are not listed and left out"))
-    )
+    missing = counted(f"left out, listed in {listing.name} (of {len(table)}) but not there", lost)
+    unlisted = counted(f"left out, there but not listed in {listing.name}", files.others(found["path"]))
+    return Matched(found, joined(missing, unlisted))

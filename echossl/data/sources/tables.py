@@ -154,9 +154,9 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return [entry for entry in entries if not entry.name.startswith((".", *FOREIGN_FOLDERS))]
 
 
-def counted(items: Collection[str], what: str) -> str:
-    """``3 of 9 files are lost (the first is a.avi)``, or nothing if there are no items."""
-    return f"{len(items)} {what} (the first is {next(iter(items))})" if len(items) else ""
+def counted(what: str, items: Collection[str]) -> str:
+    """``files that are lost: 3 (first: a.avi)``, or nothing if there are no items."""
+    return f"{what}: {len(items)} (first: {next(iter(items))})" if len(items) else ""
 
 
 def joined(*notes: str) -> str:
