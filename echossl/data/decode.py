@@ -1,21 +1,57 @@
 """One video file becomes what the clip store keeps: grey, sector-masked, cropped and resized frames."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from echossl.config.video import Backend
+from echossl.data.blocks import blocks_of, fits_in_memory, read_blocks, read_colours, read_grey, read_some
 from echossl.errors import DecodeError
-from echossl.video.grey import to_grey
+from echossl.video.doppler import find_doppler
 from echossl.video.reader import VideoReader, open_video
-from echossl.video.sector import Placement, Sector, find_sector, full_sector, place, placement
+from echossl.video.sector import (
+    Placement,
+    Sector,
+    find_sector,
+    full_sector,
+    place,
+    placement,
+    search_indices,
+    sector_from_outline,
+)
+from echossl.video.tissue import Outline
 
-FRAMES_PER_BLOCK = 64
-# a longer video is decoded twice, once for a block of frames to find the sector in, so that memory is bounded
-MOST_BYTES_IN_MEMORY = 512 * 2**20
+# a pixel this much higher than wide, or wider than high, is a fault of the file
+MOST_ASPECT = 8.0
 SectorMode = Literal["mask_and_crop", "mask", "keep"]
+DopplerMode = Literal["keep", "blank"]
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """What is known of a video without its frames; what they would be is settled by it.
+
+    Attributes:
+        num_frames: number of frames.
+        frame_seconds: (num_frames,) float64, time of each frame; the first is 0.
+        fps: frames per second; NaN for a still.
+        placement: which window of the source is shown.
+        outline: (x, y) corners of the sector in the source; empty where nothing is blanked.
+        doppler: whether it shows colour Doppler.
+        blank_doppler: whether that is blanked, because it was asked for; for ``read_placed``.
+        cm_per_pixel: height of a pixel of the result in cm; NaN if the file does not state it.
+    """
+
+    num_frames: int
+    frame_seconds: np.ndarray
+    fps: float
+    placement: Placement
+    outline: Outline
+    doppler: bool
+    blank_doppler: bool
+    cm_per_pixel: float
 
 
 @dataclass(frozen=True)
@@ -27,12 +63,18 @@ class StoredVideo:
         frame_seconds: (num_frames,) float64, time of each frame; the first is 0.
         fps: frames per second; NaN for a still.
         placement: which window of the source the frames show.
+        outline: (x, y) corners of the sector in the source; empty where nothing was blanked.
+        doppler: whether the source shows colour Doppler, blanked or not.
+        cm_per_pixel: height of a stored pixel in cm; NaN if the file does not state it.
     """
 
     frames: np.ndarray
     frame_seconds: np.ndarray
     fps: float
     placement: Placement
+    outline: Outline
+    doppler: bool
+    cm_per_pixel: float
 
 
 def decode_video(
@@ -40,6 +82,7 @@ def decode_video(
     *,
     size: int,
     sector: SectorMode = "mask_and_crop",
+    doppler: DopplerMode = "keep",
     backend: Backend = "auto",
     fps: float | None = None,
 ) -> StoredVideo:
@@ -49,6 +92,7 @@ def decode_video(
         path: the file.
         size: height and width of the result in pixels.
         sector: blank what lies outside the sector and crop to it, only blank, or keep all.
+        doppler: keep colour Doppler, in grey, or blank its pixels in the videos that show it.
         backend: video decoder.
         fps: frame rate that is used if, and only if, the file does not say its own.
 
@@ -56,11 +100,76 @@ def decode_video(
         DecodeError: if the file cannot be decoded, or has several frames and no frame rate.
     """
     with open_video(path, backend=backend) as reader:
-        frame_seconds, rate = frame_times(reader, path, fps)
-        window, blocks = _window_and_blocks(reader, sector)
-        where = placement(window if sector == "mask_and_crop" else full_sector(*window.mask.shape), size)
-        placed = [place(_masked(block, window), where) for block in blocks]
-    return StoredVideo(np.concatenate(placed), frame_seconds, rate, where)
+        times = frame_times(reader, path, fps)
+        # a video that does not fit is decoded twice, first the frames that the sector is searched in
+        source = read_grey(reader) if fits_in_memory(reader) else None
+        seen = _look(reader, times, sector, size, doppler, source)
+        if source is not None and not seen.blank_doppler:
+            frames = _place_all(blocks_of(source), seen)
+        else:
+            frames = _place_all(read_blocks(reader, blank=seen.blank_doppler), seen)
+    return StoredVideo(
+        frames, seen.frame_seconds, seen.fps, seen.placement, seen.outline, seen.doppler, seen.cm_per_pixel
+    )
+
+
+def look_at_video(
+    path: str,
+    *,
+    size: int,
+    sector: SectorMode = "mask_and_crop",
+    doppler: DopplerMode = "keep",
+    backend: Backend = "auto",
+    fps: float | None = None,
+) -> LookedAt:
+    """What ``decode_video`` would say of a video, decoding only a few frames spread over it.
+
+    Args:
+        path: the file.
+        size: height and width of the frames that are to be read later.
+        sector: blank what lies outside the sector and crop to it, only blank, or keep all.
+        doppler: keep colour Doppler, in grey, or blank its pixels in the videos that show it.
+        backend: video decoder.
+        fps: frame rate that is used if, and only if, the file does not say its own.
+
+    Raises:
+        DecodeError: if the file cannot be decoded, or has several frames and no frame rate.
+    """
+    with open_video(path, backend=backend) as reader:
+        return _look(reader, frame_times(reader, path, fps), sector, size, doppler, None)
+
+
+def read_placed(
+    path: str,
+    indices: Sequence[int],
+    *,
+    placement: Placement,
+    outline: Outline,
+    blank_doppler: bool,
+    backend: Backend = "auto",
+) -> np.ndarray:
+    """Some frames of a video as ``decode_video`` gives them, bit by bit.
+
+    Args:
+        path: the file.
+        indices: which frames, in any order.
+        placement: from ``decode_video`` or ``look_at_video``.
+        outline: from there too.
+        blank_doppler: whether colour Doppler was to be blanked *and* the video is flagged as showing some.
+        backend: video decoder.
+
+    Returns:
+        (len(indices), size, size) uint8.
+
+    Raises:
+        DecodeError: if the file cannot be decoded, or is no longer the one that was looked at.
+    """
+    with open_video(path, backend=backend) as reader:
+        expected = (placement.source_height, placement.source_width)
+        if (reader.height, reader.width) != expected or reader.num_frames <= max(indices, default=0):
+            raise DecodeError(path, "has changed since the store was made; run echossl prepare again")
+        sector = sector_from_outline(outline, *expected)
+        return place(_masked(read_some(reader, indices, blank=blank_doppler), sector), placement)
 
 
 def frame_times(reader: VideoReader, path: str, fps: float | None) -> tuple[np.ndarray, float]:
@@ -86,27 +195,53 @@ def frame_times(reader: VideoReader, path: str, fps: float | None) -> tuple[np.n
     return np.arange(reader.num_frames) / fps, fps
 
 
-def _window_and_blocks(reader: VideoReader, mode: SectorMode) -> tuple[Sector, Iterator[np.ndarray]]:
-    """The sector, and the frames in order as grey blocks."""
-    if reader.num_frames * reader.height * reader.width <= MOST_BYTES_IN_MEMORY:
-        source = np.empty((reader.num_frames, reader.height, reader.width), dtype=np.uint8)
-        for first, block in _grey_blocks(reader):
-            source[first : first + len(block)] = block
-        starts = range(0, len(source), FRAMES_PER_BLOCK)
-        return _window(source, mode), (source[first : first + FRAMES_PER_BLOCK] for first in starts)
-    spread = np.linspace(0, reader.num_frames - 1, FRAMES_PER_BLOCK).round().astype(int)
-    window = _window(to_grey(reader.read(spread.tolist())), mode)
-    return window, (block for _, block in _grey_blocks(reader))
+def _look(
+    reader: VideoReader,
+    times: tuple[np.ndarray, float],
+    mode: SectorMode,
+    size: int,
+    doppler: DopplerMode,
+    source: np.ndarray | None,
+) -> LookedAt:
+    """What is known of an open video; ``source`` holds its grey frames, if they are decoded already."""
+    window = full_sector(reader.height, reader.width)
+    if mode != "keep":
+        wanted = search_indices(reader.num_frames)
+        window = find_sector(reader.read_grey(wanted) if source is None else source[wanted])
+    aspect = reader.pixel_aspect
+    if not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT:
+        raise DecodeError(reader.path, f"its pixels are {aspect:.3g} times as high as wide; export it again")
+    shown = window if mode == "mask_and_crop" else full_sector(reader.height, reader.width)
+    where = placement(shown, size, pixel_aspect=aspect)
+    has_doppler = _has_doppler(reader, window)
+    return LookedAt(
+        num_frames=reader.num_frames,
+        frame_seconds=times[0],
+        fps=times[1],
+        placement=where,
+        outline=window.outline,
+        doppler=has_doppler,
+        blank_doppler=has_doppler and doppler == "blank",
+        cm_per_pixel=(reader.cm_per_pixel or float("nan")) * where.height / size,
+    )
 
 
-def _grey_blocks(reader: VideoReader) -> Iterator[tuple[int, np.ndarray]]:
-    """Each block of frames, grey, with the number of its first frame."""
-    for first in range(0, reader.num_frames, FRAMES_PER_BLOCK):
-        yield first, to_grey(reader.read(range(first, min(first + FRAMES_PER_BLOCK, reader.num_frames))))
+def _has_doppler(reader: VideoReader, sector: Sector) -> bool:
+    if reader.channels == 1:
+        return False
+    colours, step = read_colours(reader)
+    return find_doppler(colours * sector.mask[::step, ::step, None]).is_doppler
 
 
-def _window(frames: np.ndarray, mode: SectorMode) -> Sector:
-    return full_sector(*frames.shape[1:]) if mode == "keep" else find_sector(frames)
+def _place_all(blocks: Iterable[np.ndarray], seen: LookedAt) -> np.ndarray:
+    where = seen.placement
+    window = sector_from_outline(seen.outline, where.source_height, where.source_width)
+    frames = np.empty((seen.num_frames, where.size, where.size), dtype=np.uint8)
+    first = 0
+    for block in blocks:
+        frames[first : first + len(block)] = place(_masked(block, window), where)
+        first += len(block)
+    return frames
 
 
 def _masked(frames: np.ndarray, sector: Sector) -> np.ndarray:

@@ -39,7 +39,7 @@ def phantom_region(
             f"{video}: the truth in {folder} is of {mask.shape} frames x height x width, the store holds "
             f"{tuple(int(value) for value in expected)}; give the phantom that the videos are from"
         )
-    names = ("top", "left", "side", "source_height", "source_width")
+    names = ("top", "left", "height", "width", "source_height", "source_width")
     where = Placement(**{name: int(stored[name]) for name in names}, size=size)
     covered: npt.NDArray[np.uint8] = place(mask[indices].astype(np.uint8) * 255, where)
     return covered.astype(np.float32) / np.float32(255)

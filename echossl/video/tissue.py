@@ -8,6 +8,8 @@ from scipy.spatial import ConvexHull
 
 Mask = npt.NDArray[np.bool_]
 Small = npt.NDArray[np.float32]
+# (x, y) corners in order
+Outline = tuple[tuple[int, int], ...]
 
 LEAST_FRAMES = 4
 # grey levels between the quartiles over time: speckle changes in most frames, text never does, and a trace
@@ -131,11 +133,11 @@ def _grow(tissue: Mask, candidate: Mask) -> Mask:
 
 
 def _hull(tissue: Mask) -> Mask:
-    return fill_hull(tissue, 1, *tissue.shape)
+    return fill(hull_outline(tissue, 1, *tissue.shape), *tissue.shape)
 
 
-def fill_hull(tissue: Mask, factor: int, height: int, width: int) -> Mask:
-    """Convex hull of blocks of factor x factor pixels, (height, width)."""
+def hull_outline(tissue: Mask, factor: int, height: int, width: int) -> Outline:
+    """Corners of the convex hull of blocks of factor x factor pixels in a frame of (height, width)."""
     rows = np.flatnonzero(tissue.any(axis=1))
     first = tissue[rows].argmax(axis=1) * factor
     last = (tissue.shape[1] - tissue[rows, ::-1].argmax(axis=1)) * factor - 1
@@ -145,7 +147,12 @@ def fill_hull(tissue: Mask, factor: int, height: int, width: int) -> Mask:
     )
     points = np.minimum(points, [width - 1, height - 1])
     # the tissue is thick, so that its hull is never a line
-    outline = points[ConvexHull(points).vertices]
+    corners = points[ConvexHull(points).vertices]
+    return tuple((int(x), int(y)) for x, y in corners)
+
+
+def fill(outline: Outline, height: int, width: int) -> Mask:
+    """What an outline encloses, its border included, (height, width)."""
     picture = Image.new("1", (width, height))
-    ImageDraw.Draw(picture).polygon([tuple(point) for point in outline.tolist()], fill=1)
+    ImageDraw.Draw(picture).polygon(list(outline), fill=1)
     return np.asarray(picture, dtype=np.bool_)

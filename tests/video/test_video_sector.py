@@ -245,7 +245,7 @@ def test_placing_equals_the_slow_average(height: int, width: int, size: int) -> 
         assert placed.shape == (3, size, size)
         for frame, found in zip(frames, placed, strict=True):
             np.testing.assert_allclose(
-                found, slow_place(frame, where.top, where.left, where.side, size), atol=1.01
+                found, slow_place(frame, where.top, where.left, where.height, size), atol=1.01
             )
 
 
@@ -254,7 +254,7 @@ def test_trap_06_placing_keeps_the_aspect() -> None:
     rows, columns = np.mgrid[:60, :200]
     frames = ((np.hypot(rows - 30, columns - 100) < 25) * 255).astype(np.uint8)[None]
     where = placement(full_sector(60, 200), 100)
-    assert (where.top, where.left, where.side) == (-70, 0, 200)
+    assert (where.top, where.left, where.height, where.width) == (-70, 0, 200, 200)
     lit = place(frames, where)[0] > 127
     assert abs(lit.any(axis=1).sum() - lit.any(axis=0).sum()) <= 1
     assert abs(lit.sum() - np.pi * 12.5**2) < 25
