@@ -135,8 +135,8 @@ def test_the_whole_path_command_by_command(prepared: Path) -> None:
     assert "AUROC" in run("evaluate", "runs/b/predictions.csv", folder=prepared)
     run("explain", "run=runs/b", "out=maps", "studies=2", "region=phantom", folder=prepared)
     assert len(list(prepared.glob("maps/*/overlay.mp4"))) == 4
-    assert "48 videos, 2 clips each, 128 numbers" in run("embed", "runs/a", "store", folder=prepared)
-    assert np.load(prepared / "embeddings.npz")["features"].shape == (48, 2, 128)
+    assert "96 clips, 128 numbers each" in run("embed", "runs/a", "store", folder=prepared)
+    assert np.load(prepared / "embeddings.npz")["features"].shape == (96, 128)
 
 
 def test_a_run_with_other_settings_is_refused(prepared: Path) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from echossl.augment import Augmentation, to_float
 from echossl.config.training import HardwareConfig
-from echossl.data.clips import ClipRequest, read_clips, uniform_requests
+from echossl.config.video import ClipPolicy
+from echossl.data.clips import ClipRequest, read_clips, video_requests
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
 from echossl.encoders.files import load_encoder
@@ -23,24 +25,38 @@ PIXELS_PER_BATCH = {"cpu": 2**19, "cuda": 2**25}
 
 
 def embed(
-    encoder: Encoder, store: ClipStore, rows: Sequence[int], *, clips_per_video: int, hardware: Hardware
-) -> npt.NDArray[np.float32]:
-    """Vectors of clips that are evenly spread over each video.
+    encoder: Encoder,
+    store: ClipStore,
+    rows: Sequence[int],
+    *,
+    clips_per_video: int,
+    hardware: Hardware,
+    policy: ClipPolicy = "uniform",
+) -> list[npt.NDArray[np.float32]]:
+    """Vectors of clips of each video.
 
     Args:
         encoder: on the hardware's device; it is used in evaluation mode and left as it was.
         store: the clip store.
         rows: videos of the store.
-        clips_per_video: clips of each; the first begins where the video begins.
+        clips_per_video: clips of each, where the policy leaves it open.
         hardware: device and precision.
+        policy: where the clips start.
 
     Returns:
-        (videos, clips_per_video, dim).
+        For each video (clips, dim); the number of clips differs between videos for the policy ``all``.
     """
+    requests = _requests(encoder, store, rows, clips_per_video, policy)
+    flat = encode(encoder, store, [request for own in requests for request in own], hardware=hardware)
+    ends = np.cumsum([len(own) for own in requests])
+    return np.split(flat, ends[:-1]) if len(requests) else []
+
+
+def _requests(
+    encoder: Encoder, store: ClipStore, rows: Sequence[int], count: int, policy: ClipPolicy
+) -> list[list[ClipRequest]]:
     clip = encoder.metadata.clip
-    requests = [request for row in rows for request in uniform_requests(store, row, clip, clips_per_video)]
-    features = encode(encoder, store, requests, hardware=hardware)
-    return features.reshape(len(rows), clips_per_video, encoder.dim)
+    return [video_requests(store, row, clip, count=count, policy=policy) for row in rows]
 
 
 def encode(
@@ -74,6 +90,23 @@ def encode(
     return features
 
 
+def mean_logits(head: nn.Linear, videos: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Mean over the clips of each video of what a head with one output says: (videos,).
+
+    Args:
+        head: on any device.
+        videos: for each video its vectors, (clips, dim).
+    """
+    if not videos:
+        return np.empty(0, dtype=np.float32)
+    counts = np.array([len(features) for features in videos])
+    with torch.inference_mode():
+        features = torch.from_numpy(np.concatenate(videos)).to(head.weight.device)
+        logits: npt.NDArray[np.float32] = head(features)[:, 0].cpu().numpy()
+    means: npt.NDArray[np.float32] = np.add.reduceat(logits, np.cumsum(counts) - counts) / counts
+    return means.astype(np.float32)
+
+
 @contextmanager
 def evaluating(encoder: Encoder) -> Iterator[None]:
     """Evaluation mode for a moment: no batch statistics, no dropout."""
@@ -101,15 +134,18 @@ def require_fit(encoder: Encoder, store: ClipStore) -> None:
         raise UserError(f"the encoder expects {wanted.channels} channels, a clip store has 1 (grey)")
 
 
-def save_embeddings(encoder: Path, store: Path, out: Path, *, clips_per_video: int) -> tuple[int, int, int]:
-    """Write the vectors of every video of a store.
+def save_embeddings(
+    encoder: Path, store: Path, out: Path, *, clips_per_video: int, policy: ClipPolicy = "uniform"
+) -> tuple[int, int]:
+    """Write the vectors of the clips of every video of a store.
 
     Args:
         encoder: encoder file or pre-training run.
         store: clip store.
-        out: the ``.npz`` file: ``features`` (videos, clips, dim) float32, and ``path``, ``patient_id``,
-            ``study_id`` (videos,) text.
-        clips_per_video: clips of each video.
+        out: the ``.npz`` file, one entry per clip: ``features`` (clips, dim) float32; ``path``,
+            ``patient_id``, ``study_id`` (clips,) text; ``start_seconds`` (clips,) float64.
+        clips_per_video: clips of each video, where the policy leaves it open.
+        policy: where the clips start.
 
     Returns:
         The shape of ``features``.
@@ -118,13 +154,16 @@ def save_embeddings(encoder: Path, store: Path, out: Path, *, clips_per_video: i
     network = load_encoder(encoder)
     require_fit(network, clip_store)
     hardware = Hardware.resolve(HardwareConfig())
-    rows = range(len(clip_store))
-    features = embed(
-        hardware.place(network), clip_store, rows, clips_per_video=clips_per_video, hardware=hardware
-    )
+    chosen = _requests(network, clip_store, range(len(clip_store)), clips_per_video, policy)
+    requests = [request for own in chosen for request in own]
+    features = encode(hardware.place(network), clip_store, requests, hardware=hardware)
+    rows = [request.row for request in requests]
     path, patient, study = (
-        clip_store.table[name].to_numpy(dtype=np.str_) for name in ("path", "patient_id", "study_id")
+        clip_store.table[name].to_numpy(dtype=np.str_)[rows] for name in ("path", "patient_id", "study_id")
     )
+    starts = np.array([request.start_seconds for request in requests])
     with atomic_path(out) as temporary, temporary.open("wb") as file:
-        np.savez(file, features=features, path=path, patient_id=patient, study_id=study)
-    return features.shape
+        np.savez(
+            file, features=features, start_seconds=starts, path=path, patient_id=patient, study_id=study
+        )
+    return features.shape[0], features.shape[1]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echossl.adapt.budget import Budget
-from echossl.adapt.embed import embed, encode
+from echossl.adapt.embed import embed, encode, mean_logits
 from echossl.adapt.selection import Trainer
 from echossl.augment import Augmentation
 from echossl.config.adapt import FinetuneConfig, FrozenRecipe
@@ -94,16 +94,19 @@ class FrozenTrainer(Trainer):
             yield step + 1
 
     def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Mean logit over each video's evenly spread clips, not augmented."""
+        """Mean logit over each video's clips, not augmented."""
         missing = [row for row in rows if row not in self._plain]
-        clips = self.config.clips_per_video
-        found = embed(self.encoder, self.store, missing, clips_per_video=clips, hardware=self.hardware)
+        found = embed(
+            self.encoder,
+            self.store,
+            missing,
+            clips_per_video=self.config.clips_per_video,
+            hardware=self.hardware,
+            policy=self.config.clip_policy,
+        )
         self._plain.update(zip(missing, found, strict=True))
-        features = torch.from_numpy(np.stack([self._plain[row] for row in rows]))  # (videos, clips, dim)
-        with torch.inference_mode():
-            _, head = self.classifier()
-            logits: npt.NDArray[np.float32] = head(features)[..., 0].mean(dim=1).numpy()
-        return logits
+        _, head = self.classifier()
+        return mean_logits(head, [self._plain[row] for row in rows])
 
     def classifier(self) -> tuple[Encoder, nn.Linear]:
         """Encoder, and a head for its features as they are."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from echossl.adapt.embed import embed
+from echossl.adapt.embed import embed, mean_logits
 from echossl.adapt.frozen import zero_head
 from echossl.adapt.selection import Trainer
 from echossl.augment import Augmentation
@@ -81,13 +81,16 @@ class FullTrainer(Trainer):
             yield step + 1
 
     def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Mean logit over each video's evenly spread clips, not augmented."""
-        clips = self.config.clips_per_video
-        features = embed(self.encoder, self.store, rows, clips_per_video=clips, hardware=self.hardware)
-        with torch.inference_mode():
-            placed = torch.from_numpy(features).to(self.hardware.device)
-            logits: npt.NDArray[np.float32] = self.head(placed)[..., 0].mean(dim=1).cpu().numpy()
-        return logits
+        """Mean logit over each video's clips, not augmented."""
+        features = embed(
+            self.encoder,
+            self.store,
+            rows,
+            clips_per_video=self.config.clips_per_video,
+            hardware=self.hardware,
+            policy=self.config.clip_policy,
+        )
+        return mean_logits(self.head, features)
 
     def classifier(self) -> tuple[Encoder, nn.Linear]:
         """The encoder and the head of the last training."""

@@ -9,7 +9,7 @@ from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.training import AugmentConfig, HardwareConfig
-from echossl.config.video import ClipConfig
+from echossl.config.video import ClipConfig, ClipPolicy
 
 
 class LabelBudget(Config):
@@ -77,7 +77,12 @@ class FinetuneConfig(Config):
     recipe: Recipe = Field(FrozenRecipe(), description="How the labels are used.")
     augment: AugmentConfig = Field(AugmentConfig(), description="Augmentation of the labelled clips.")
     patients_per_class: int = Field(8, ge=1, description="Patients of each class per update.")
-    clips_per_video: int = Field(2, ge=1, description="Clips that are averaged to a video's score.")
+    clips_per_video: int = Field(
+        2, ge=1, description="Clips that are averaged to a video's score (policies random and uniform)."
+    )
+    clip_policy: ClipPolicy = Field(
+        "uniform", description="Which clips those are: evenly spread, drawn, the middle one, or end to end."
+    )
     train_split: str = Field("train", description="Split the labels are drawn from.")
     test_split: str = Field("test", description="Split that is predicted.")
     seed: int = Field(0, ge=0, description="Seed of weights, batches and augmentation.")

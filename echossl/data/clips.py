@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from echossl.config.video import ClipConfig
-from echossl.data.requests import ClipRequest, read_clip, read_clips, uniform_requests
+from echossl.data.requests import ClipRequest, read_clip, read_clips, video_requests
 from echossl.data.samplers import BalancedSampler, PairSampler
 from echossl.data.store import ClipStore
 from echossl.errors import UserError
@@ -27,7 +27,7 @@ __all__ = [
     "read_clip",
     "read_clips",
     "step_loader",
-    "uniform_requests",
+    "video_requests",
 ]
 
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echossl.config.video import ClipConfig
+from echossl.config.video import ClipConfig, ClipPolicy
 from echossl.data.store import ClipStore
-from echossl.video.sampling import clip_indices, clip_starts_uniform
+from echossl.video.sampling import clip_indices, clip_starts
+
+# first word of the random stream, so that no two uses share one
+POLICY_STREAM = 4
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,28 @@ class ClipRequest:
     start_seconds: float
 
 
-def uniform_requests(store: ClipStore, row: int, clip: ClipConfig, count: int) -> list[ClipRequest]:
-    """Clips evenly spread over a video, the first and the last possible one among them.
+def video_requests(
+    store: ClipStore,
+    row: int,
+    clip: ClipConfig,
+    *,
+    count: int,
+    policy: ClipPolicy = "uniform",
+    seed: int = 0,
+) -> list[ClipRequest]:
+    """The clips of one video that a policy chooses; see :func:`echossl.video.sampling.clip_starts`.
 
     Args:
         store: the clip store.
         row: number of the video.
         clip: which frames make a clip.
-        count: number of clips.
+        count: number of clips, where the policy leaves it open.
+        policy: where the clips start.
+        seed: seed of the policy ``random``; the draw depends on it and the row alone.
     """
-    starts = clip_starts_uniform(float(store.durations[row]), clip=clip, count=count)
+    generator = np.random.default_rng((POLICY_STREAM, seed, row)) if policy == "random" else None
+    duration = float(store.durations[row])
+    starts = clip_starts(policy, duration, clip=clip, count=count, generator=generator)
     return [ClipRequest(row, float(start)) for start in starts]
 
 

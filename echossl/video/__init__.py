@@ -4,6 +4,7 @@ from echossl.video.grey import to_grey
 from echossl.video.reader import VideoReader, open_video
 from echossl.video.sampling import (
     clip_indices,
+    clip_starts,
     clip_starts_uniform,
     duration_seconds,
     random_clip_start,
@@ -24,6 +25,7 @@ __all__ = [
     "Sector",
     "VideoReader",
     "clip_indices",
+    "clip_starts",
     "clip_starts_uniform",
     "duration_seconds",
     "find_sector",

@@ -1,11 +1,12 @@
 """Which frames make a clip: by time, so that every frame rate shows the same motion; never black padding."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from echossl.config.video import ClipConfig
+from echossl.config.video import ClipConfig, ClipPolicy
 from echossl.errors import ShortVideoError, UserError
 
 # random starts are drawn from a grid, so that the last possible start is as likely as any other
@@ -80,6 +81,43 @@ def clip_starts_uniform(duration_seconds: float, *, clip: ClipConfig, count: int
     return np.linspace(0.0, _last_start(duration_seconds, clip), count)
 
 
+def clip_starts(
+    policy: ClipPolicy,
+    duration_seconds: float,
+    *,
+    clip: ClipConfig,
+    count: int,
+    generator: np.random.Generator | None = None,
+) -> Seconds:
+    """Where the clips of a video start.
+
+    Args:
+        policy: ``random`` draws ``count`` starts; ``uniform`` spreads them evenly from the first to the last
+            possible one; ``centre`` is the one clip in the middle; ``all`` are as many as cover the video end
+            to end, the last one flush with its end, so that no moment is left out.
+        duration_seconds: length of the video.
+        clip: length of a clip.
+        count: number of clips of ``random`` and ``uniform``.
+        generator: source of ``random``.
+
+    Returns:
+        float64 (number of clips,), rising but for ``random``; a video that is too short has all starts at 0.
+    """
+    last = _last_start(duration_seconds, clip)
+    if policy == "uniform":
+        return clip_starts_uniform(duration_seconds, clip=clip, count=count)
+    if policy == "centre":
+        return np.array([last / 2])
+    if policy == "all":
+        whole = int(last / clip.clip_seconds + TOLERANCE_SECONDS)
+        starts = np.arange(whole + 1) * clip.clip_seconds
+        is_covered = last - starts[-1] <= TOLERANCE_SECONDS
+        return starts if is_covered else np.append(starts, last)
+    if generator is None:
+        raise ValueError("the policy random needs a generator")
+    return np.array([_draw(last, generator) for _ in range(count)])
+
+
 def random_clip_start(duration_seconds: float, *, clip: ClipConfig, generator: np.random.Generator) -> float:
     """A start in seconds, from 0 to the last possible one, both included; 0 for a short video."""
     return _draw(_last_start(duration_seconds, clip), generator)
@@ -114,14 +152,21 @@ def _draw(last: float, generator: np.random.Generator) -> float:
 
 def _nearest(times: Seconds, wanted: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """Index of the time nearest to each wanted one, the earlier of two equally near."""
-    after = np.searchsorted(times, wanted).clip(1, max(len(times) - 1, 1))
-    before = after - 1
-    if len(times) == 1:
+    # this runs for every clip that is read: ufuncs instead of methods and np.where halve its time
+    nearest: npt.NDArray[np.int64] = times.searchsorted(wanted)
+    last = len(times) - 1
+    if last == 0:
         return np.zeros(len(wanted), dtype=np.int64)
-    is_nearer = wanted - times[before] <= times[after] - wanted + TOLERANCE_SECONDS
-    return np.where(is_nearer, before, after).astype(np.int64)
+    np.minimum(nearest, last, out=nearest)
+    np.maximum(nearest, 1, out=nearest)
+    middle = times[nearest]
+    middle += times[nearest - 1]
+    middle *= 0.5
+    nearest -= wanted <= middle + TOLERANCE_SECONDS / 2
+    return nearest
 
 
 def _require_times(frame_seconds: Seconds) -> None:
-    if not len(frame_seconds) or not np.isfinite(frame_seconds).all():
+    # times rise from 0.0, or are unknown but for the first: the last one tells
+    if not len(frame_seconds) or not math.isfinite(frame_seconds[-1]):
         raise UserError("the video states no frame rate; give it in the column fps of the table of videos")

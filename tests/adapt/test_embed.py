@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from echossl.adapt.embed import embed, encode, require_fit, save_embeddings
+from echossl.adapt.embed import embed, encode, mean_logits, require_fit, save_embeddings
 from echossl.augment import Augmentation, to_float
 from echossl.config.training import AugmentConfig, HardwareConfig
-from echossl.data.clips import read_clip, uniform_requests
+from echossl.data.clips import read_clip, video_requests
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.files import save_encoder
 from echossl.errors import UserError
@@ -25,10 +25,10 @@ def test_vectors_equal_a_loop_over_single_clips(toy) -> None:
     encoder = _encoder(toy).eval()
     rows = [5, 0, 9]
     found = embed(encoder, toy.store, rows, clips_per_video=3, hardware=HARDWARE)
-    assert found.shape == (3, 3, encoder.dim)
-    assert found.dtype == np.float32
+    assert [own.shape for own in found] == [(3, encoder.dim)] * 3
+    assert found[0].dtype == np.float32
     for place, row in zip(found, rows, strict=True):
-        requests = uniform_requests(toy.store, row, encoder.metadata.clip, 3)
+        requests = video_requests(toy.store, row, encoder.metadata.clip, count=3)
         for own, request in zip(place, requests, strict=True):
             frames = read_clip(toy.store, request, encoder.metadata.clip)
             clip = torch.from_numpy(frames / np.float32(255))[None, None]
@@ -54,7 +54,7 @@ def test_trap_24_encoder_is_left_as_it_was(toy, training: bool) -> None:
 
 def test_augmented_vectors_are_those_of_augmented_clips(toy) -> None:
     encoder = _encoder(toy).eval()
-    requests = uniform_requests(toy.store, 3, encoder.metadata.clip, 4)
+    requests = video_requests(toy.store, 3, encoder.metadata.clip, count=4)
     augmentation = Augmentation(AugmentConfig(), seed=2)
     found = encode(encoder, toy.store, requests, hardware=HARDWARE, augmentation=augmentation)
     frames = np.stack([read_clip(toy.store, request, encoder.metadata.clip) for request in requests])
@@ -66,22 +66,38 @@ def test_augmented_vectors_are_those_of_augmented_clips(toy) -> None:
 
 def test_no_video_is_no_error(toy) -> None:
     encoder = _encoder(toy)
-    assert embed(encoder, toy.store, [], clips_per_video=2, hardware=HARDWARE).shape == (0, 2, encoder.dim)
+    assert embed(encoder, toy.store, [], clips_per_video=2, hardware=HARDWARE) == []
+    assert mean_logits(torch.nn.Linear(3, 1), []).shape == (0,)
 
 
-def test_embeddings_of_a_whole_store_are_written_with_their_names(toy, tmp_path) -> None:
+@pytest.mark.parametrize("policy", ["uniform", "centre", "all", "random"])
+def test_embeddings_of_a_whole_store_are_written_with_their_names(toy, tmp_path, policy: str) -> None:
     encoder = _encoder(toy).eval()
     save_encoder(encoder, tmp_path / "encoder.safetensors")
     out = tmp_path / "deeper" / "embeddings.npz"
-    shape = save_embeddings(tmp_path / "encoder.safetensors", toy.store.path, out, clips_per_video=2)
-    assert shape == (len(toy.store), 2, encoder.dim)
+    shape = save_embeddings(
+        tmp_path / "encoder.safetensors", toy.store.path, out, clips_per_video=2, policy=policy
+    )
+    rows = range(len(toy.store))
+    expected = embed(encoder, toy.store, rows, clips_per_video=2, hardware=HARDWARE, policy=policy)
+    counts = [len(own) for own in expected]
+    assert shape == (sum(counts), encoder.dim)
     with np.load(out, allow_pickle=False) as stored:
-        assert stored["features"].shape == shape
-        assert stored["path"].tolist() == toy.store.table["path"].tolist()
-        assert stored["patient_id"].tolist() == toy.store.table["patient_id"].tolist()
-        assert stored["study_id"].tolist() == toy.store.table["study_id"].tolist()
-        expected = embed(encoder, toy.store, range(3), clips_per_video=2, hardware=HARDWARE)
-        assert np.allclose(stored["features"][:3], expected, atol=2e-2)  # bf16 where there is hardware for it
+        # bf16 where there is hardware for it
+        assert np.allclose(stored["features"], np.concatenate(expected), atol=3e-2)
+        for name in ("path", "patient_id", "study_id"):
+            assert stored[name].tolist() == toy.store.table[name].repeat(counts).tolist()
+        lasts = toy.store.durations.repeat(counts) - encoder.metadata.clip.clip_seconds
+        assert (stored["start_seconds"] >= 0).all()
+        assert (stored["start_seconds"] <= np.maximum(lasts, 0) + 1e-9).all()
+
+
+def test_logits_are_averaged_over_the_clips_of_each_video() -> None:
+    head = torch.nn.Linear(4, 1)
+    generator = np.random.default_rng(0)
+    videos = [generator.normal(size=(count, 4)).astype(np.float32) for count in (2, 1, 5)]
+    expected = [head(torch.from_numpy(own)).mean().item() for own in videos]
+    assert np.allclose(mean_logits(head, videos), expected, atol=1e-6)
 
 
 def test_store_of_another_size_is_refused(toy) -> None:

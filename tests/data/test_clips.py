@@ -13,7 +13,7 @@ from echossl.data.clips import (
     make_batch,
     read_clip,
     step_loader,
-    uniform_requests,
+    video_requests,
 )
 from echossl.errors import ShortVideoError, UserError
 from echossl.video.sampling import clip_indices
@@ -68,8 +68,8 @@ def test_a_short_video_is_looped_or_refused(store):
         )
 
 
-def test_uniform_requests_reach_from_start_to_end(store):
-    requests = uniform_requests(store, 2, CLIP, 4)
+def test_video_requests_reach_from_start_to_end(store):
+    requests = video_requests(store, 2, CLIP, count=4)
     starts = [request.start_seconds for request in requests]
     assert {request.row for request in requests} == {2}
     np.testing.assert_allclose(starts, np.linspace(0, starts[-1], 4))

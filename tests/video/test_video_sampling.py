@@ -7,6 +7,7 @@ from echossl.config.video import ClipConfig
 from echossl.errors import ShortVideoError, UserError
 from echossl.video import (
     clip_indices,
+    clip_starts,
     clip_starts_uniform,
     duration_seconds,
     random_clip_start,
@@ -149,3 +150,31 @@ def test_starts_are_a_function_of_the_generator() -> None:
     assert draws[0] == draws[1]
     assert clip_starts_uniform(0.5, clip=clip, count=3).tolist() == [0, 0, 0]
     assert clip_starts_uniform(5.0, clip=clip, count=1).tolist() == [0]
+
+
+@pytest.mark.parametrize("duration", [0.4, 1.0, 1.6, 2.0, 4.3])
+def test_policies_of_where_clips_start(duration: float) -> None:
+    clip, last = ClipConfig(clip_seconds=1.0), max(0.0, duration - 1.0)
+    (centre,) = clip_starts("centre", duration, clip=clip, count=5)
+    assert centre == pytest.approx(last / 2)
+    uniform = clip_starts("uniform", duration, clip=clip, count=3)
+    np.testing.assert_allclose(uniform, [0, last / 2, last])
+    drawn = clip_starts("random", duration, clip=clip, count=200, generator=np.random.default_rng(0))
+    assert len(drawn) == 200
+    assert drawn.min() >= 0
+    assert drawn.max() <= last + 1e-12
+    again = clip_starts("random", duration, clip=clip, count=200, generator=np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn, again)
+    with pytest.raises(ValueError, match="needs a generator"):
+        clip_starts("random", duration, clip=clip, count=1)
+
+
+@pytest.mark.parametrize("duration", [0.4, 1.0, 1.6, 2.0, 4.3, 7.0])
+def test_all_clips_leave_no_moment_out(duration: float) -> None:
+    clip = ClipConfig(clip_seconds=1.0)
+    starts = clip_starts("all", duration, clip=clip, count=1)
+    moments = np.linspace(0, max(duration, 1.0), 999, endpoint=False)
+    covered = (starts[:, None] <= moments + 1e-9) & (moments < starts[:, None] + 1.0)
+    assert covered.any(axis=0).all()
+    assert starts[-1] == pytest.approx(max(0.0, duration - 1.0))
+    assert len(starts) == max(1, int(np.ceil(duration - 1e-9)))

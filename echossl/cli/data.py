@@ -1,0 +1,120 @@
+"""Commands from video files to the clip store."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from echossl.cli.words import AsJson, Out, Words, settings
+from echossl.errors import ConfigError
+
+
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    words: Words = None,
+    patients: Annotated[int, typer.Option(help="Number of patients.")] = 40,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+) -> None:
+    """Write synthetic patients as real video files with known truth."""
+    from echossl.config.phantom import PhantomConfig
+
+    given = [f"patients={patients}", f"seed={seed}"]
+    config = settings(PhantomConfig, [*given, *(words or []), f"out={out}"])
+
+    from echossl.phantom import generate
+
+    generate(config)
+    typer.echo(f"phantom: {out}, {config.patients} patients")
+
+
+def index(
+    source: Annotated[str, typer.Argument(help="Layout; `echossl options index` lists them.")],
+    root: Annotated[Path, typer.Argument(help="The folder; for csv the table.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the layout.")
+    ] = None,
+    out: Out = Path("manifest.csv"),
+    split: Annotated[list[str] | None, typer.Option(help="Split and share, for example train=0.8.")] = None,
+    stratify: Annotated[str | None, typer.Option(help="Label column that is split evenly.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+) -> None:
+    """List the videos of a data set or a folder in a manifest."""
+    from echossl.data.sources import index_source
+
+    shares = _shares(split or [])
+    table = index_source(
+        source, root, out=out, options=words or [], split_shares=shares, stratify=stratify, seed=seed
+    )
+    typer.echo(f"{out}: {len(table)} videos of {table['patient_id'].nunique()} patients")
+    if note := table.attrs.get("note"):
+        typer.echo(note)
+
+
+def check(
+    manifest: Annotated[Path, typer.Argument(help="The manifest.")],
+    out: Out = Path("check.csv"),
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes one per core.")] = 0,
+) -> None:
+    """Decode every video of a manifest and name what cannot be used. Exit code 1 if there is any."""
+    from echossl.data.check import check as check_manifest
+    from echossl.data.check import summarise_check, write_check
+
+    table = check_manifest(manifest, workers=workers)
+    write_check(table, out)
+    typer.echo("\n".join([*summarise_check(table), f"details: {out}"]))
+    if (table["problem"] != "").any():
+        raise typer.Exit(1)
+
+
+def prepare(
+    words: Words = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare a finished store's checksums.")] = False,
+    audit: Annotated[
+        Path | None,
+        typer.Option(help="Also draw this PNG: 100 random videos before and after, for a person to look at."),
+    ] = None,
+) -> None:
+    """Decode every video once into the clip store."""
+    from echossl.config.data import PrepareConfig
+
+    config = settings(PrepareConfig, words)
+
+    from echossl.data import prepare as preparing
+
+    if verify:
+        typer.echo(preparing.verify_store(config.out).as_text())
+        return
+    summary = preparing.prepare(config)
+    typer.echo(f"{config.out}: {summary.as_text()}")
+    if audit and not summary.missing_shards:
+        from echossl.data.audit import write_audit
+
+        count = write_audit(config.out, audit)
+        typer.echo(f"{audit}: {count} videos before and after; look for text that survived")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say which decoders are usable here, and what to install for those that are not."""
+    from dataclasses import asdict
+
+    from echossl.video.backends import describe_backends
+
+    states = describe_backends()
+    if as_json:
+        typer.echo(json.dumps([asdict(state) for state in states], indent=2))
+        return
+    for state in states:
+        verdict = f"ok {state.version}".rstrip() if state.usable else f"not usable: {state.reason}"
+        typer.echo(f"{state.name:<24} {verdict}\n{'':<24} {state.reads}")
+
+
+def _shares(words: list[str]) -> dict[str, float]:
+    shares = {}
+    for word in words:
+        name, _, share = word.partition("=")
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            raise ConfigError(f"--split {word}: expected NAME=SHARE, for example train=0.8") from None
+    return shares

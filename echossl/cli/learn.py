@@ -1,0 +1,75 @@
+"""Commands that train and use networks."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from echossl.cli.words import Out, Words, settings
+
+Policy = Literal["uniform", "random", "centre", "all"]
+
+
+def demo(
+    words: Words = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the demo.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A smaller one, about 90 seconds.")] = False,
+) -> None:
+    """Run everything on synthetic patients: videos, pre-training, 1 % of the labels, intervals, one page."""
+    from echossl.config.study import QUICK, DemoConfig
+
+    given = [f"out={out}"] if out else []
+    config = settings(DemoConfig, [*(words or []), *given], defaults=QUICK if quick else ())
+    from echossl.study.demo import run_demo
+
+    typer.echo(f"report: {run_demo(config)}")
+
+
+def pretrain(words: Words = None) -> None:
+    """Learn an encoder from unlabelled videos."""
+    from echossl.config.training import PretrainConfig
+
+    config = settings(PretrainConfig, words)
+
+    from echossl.training.pretrain import pretrain as run
+
+    typer.echo(f"encoder: {run(config)}")
+
+
+def finetune(words: Words = None) -> None:
+    """Adapt an encoder with a share of the labels and predict the test split."""
+    from echossl.config.adapt import FinetuneConfig
+
+    config = settings(FinetuneConfig, words)
+
+    from echossl.adapt import finetune as run
+
+    typer.echo(f"predictions: {run(config)}")
+
+
+def embed(
+    encoder: Annotated[Path, typer.Argument(help="encoder.safetensors or a run folder.")],
+    store: Annotated[Path, typer.Argument(help="Clip store.")],
+    out: Out = Path("embeddings.npz"),
+    clips_per_video: Annotated[int, typer.Option(help="Clips of each video.")] = 2,
+    policy: Annotated[
+        Policy, typer.Option(help="Which clips: evenly spread, drawn, the middle one, or end to end.")
+    ] = "uniform",
+) -> None:
+    """Write one vector per clip of every video in a store."""
+    from echossl.adapt.embed import save_embeddings
+
+    shape = save_embeddings(encoder, store, out, clips_per_video=clips_per_video, policy=policy)
+    typer.echo(f"{out}: {shape[0]} clips, {shape[1]} numbers each")
+
+
+def sweep(words: Words = None) -> None:
+    """Run a study: every arm, label fraction, draw and seed. Finished cells are skipped."""
+    from echossl.config.study import StudyConfig
+
+    config = settings(StudyConfig, words)
+
+    from echossl.study import collect, run_study, summarise
+
+    run_study(config)
+    typer.echo(summarise(config, collect(config)).read_text(encoding="utf-8"))
