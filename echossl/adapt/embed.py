@@ -163,7 +163,5 @@ def save_embeddings(
     )
     starts = np.array([request.start_seconds for request in requests])
     with atomic_path(out) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file, features=features, start_seconds=starts, path=path, patient_id=patient, study_id=study
-        )
+        np.savez(file, features=features, start_seconds=starts, path=path, patient_id=patient, study_id=study)
     return features.shape[0], features.shape[1]

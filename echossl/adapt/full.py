@@ -20,6 +20,7 @@ from echossl.data.clips import BalancedSampler, Batch, TrainingClips, step_loade
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
 from echossl.errors import EchosslError
+from echossl.training.bad_videos import BadVideos
 from echossl.training.hardware import Hardware
 from echossl.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 
@@ -117,7 +118,11 @@ class FullTrainer(Trainer):
         )
         clips = TrainingClips(self.store, sampler, steps=self.recipe.steps)
         on_gpu = self.hardware.device.type == "cuda"
-        return iter(step_loader(clips, workers=self.hardware.workers, pin_memory=on_gpu))
+        most = self.config.data.max_bad_fraction
+        bad = BadVideos(self.config.out, num_videos=len(videos), most=most)
+        for batch in step_loader(clips, workers=self.hardware.workers, pin_memory=on_gpu):
+            bad.add(batch.bad)
+            yield batch
 
     def _loss(self, batch: Batch) -> Tensor:
         """Binary cross-entropy of every clip with the label of its study."""

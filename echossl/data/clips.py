@@ -3,19 +3,17 @@
 This is the one part of the data room that needs torch; import it as ``echossl.data.clips``.
 """
 
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from echossl.config.video import ClipConfig
 from echossl.data.requests import ClipRequest, read_clip, read_clips, video_requests
-from echossl.data.samplers import BalancedSampler, PairSampler
+from echossl.data.samplers import BalancedSampler, Draw, PairSampler
 from echossl.data.store import ClipStore
-from echossl.errors import UserError
+from echossl.errors import DecodeError, UserError
 
 __all__ = [
     "BalancedSampler",
@@ -23,12 +21,14 @@ __all__ = [
     "ClipRequest",
     "PairSampler",
     "TrainingClips",
-    "make_batch",
     "read_clip",
     "read_clips",
     "step_loader",
     "video_requests",
 ]
+
+# clips of other videos that are tried in place of an unreadable one before giving up
+MOST_ATTEMPTS = 16
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Batch:
         videos: (items, clips) int64, row of the video in the store.
         labels: (items,) float32, or None without labels.
         step: number of the update this batch belongs to.
+        bad: path and reason of videos that could not be read and were replaced.
     """
 
     clips: Tensor
@@ -49,6 +50,7 @@ class Batch:
     videos: Tensor
     labels: Tensor | None = None
     step: int = 0
+    bad: tuple[tuple[str, str], ...] = ()
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device; the copy from pinned memory does not wait."""
@@ -69,34 +71,6 @@ class Batch:
             videos=self.videos.pin_memory(),
             labels=None if self.labels is None else self.labels.pin_memory(),
         )
-
-
-def make_batch(
-    store: ClipStore,
-    items: Sequence[Sequence[ClipRequest]],
-    clip: ClipConfig,
-    *,
-    patients: np.ndarray,
-    labels: np.ndarray | None = None,
-    step: int = 0,
-) -> Batch:
-    """Read the clips of some requests.
-
-    Args:
-        store: the clip store.
-        items: per item, the same number of requests.
-        clip: which frames make a clip.
-        patients: (items,) whole numbers, one per patient.
-        labels: (items,) numbers, or None.
-        step: number of the update.
-    """
-    return Batch(
-        clips=torch.from_numpy(read_clips(store, items, clip)),
-        patients=torch.as_tensor(patients, dtype=torch.int64),
-        videos=torch.tensor([[request.row for request in item] for item in items], dtype=torch.int64),
-        labels=None if labels is None else torch.as_tensor(labels, dtype=torch.float32),
-        step=step,
-    )
 
 
 class TrainingClips(Dataset[Batch]):
@@ -136,13 +110,16 @@ class TrainingClips(Dataset[Batch]):
             raise IndexError(f"step {step} of {self.steps}")
         draw = self.sampler.draw(step)
         own = self._own_items(len(draw.items))
-        return make_batch(
-            self.store,
-            draw.items[own],
-            self.sampler.clip,
-            patients=draw.patients[own],
-            labels=None if draw.labels is None else draw.labels[own],
+        spares = Spares(self.sampler, draw, step, first_item=own.start)
+        clips = read_clips(self.store, draw.items[own], self.sampler.clip, instead=spares.instead)
+        rows = [[request.row for request in item] for item in draw.items[own]]
+        return Batch(
+            clips=torch.from_numpy(clips),
+            patients=torch.from_numpy(draw.patients[own]),
+            videos=torch.tensor(rows, dtype=torch.int64),
+            labels=None if draw.labels is None else torch.from_numpy(draw.labels[own]),
             step=step,
+            bad=tuple(sorted(spares.bad.items())),
         )
 
     def _own_items(self, num_items: int) -> slice:
@@ -153,6 +130,36 @@ class TrainingClips(Dataset[Batch]):
                 f"make it a multiple of {self.world_size}"
             )
         return slice(self.rank * share, (self.rank + 1) * share)
+
+
+class Spares:
+    """What takes the place of items of a batch that cannot be read; part of the pure function of the step.
+
+    Attributes:
+        bad: path of each unreadable video, and why.
+    """
+
+    def __init__(
+        self, sampler: PairSampler | BalancedSampler, draw: Draw, step: int, first_item: int
+    ) -> None:
+        self.bad: dict[str, str] = {}
+        self._sampler, self._draw, self._step, self._first_item = sampler, draw, step, first_item
+        self._attempts: Counter[int] = Counter()
+
+    def instead(self, number: int, error: DecodeError) -> list[ClipRequest]:
+        """Other clips for an item, which are written into the draw too.
+
+        Raises:
+            DecodeError: the one given, when nothing readable was found.
+        """
+        item = self._first_item + number
+        self.bad[str(error.path)] = error.reason
+        self._attempts[item] += 1
+        if self._attempts[item] > MOST_ATTEMPTS:
+            raise error
+        requests, patient = self._sampler.replace(self._draw, self._step, item, self._attempts[item])
+        self._draw.items[item], self._draw.patients[item] = requests, patient
+        return requests
 
 
 def step_loader(

@@ -1,12 +1,13 @@
 """Which clip of which stored video: the request, and reading it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from echossl.config.video import ClipConfig, ClipPolicy
 from echossl.data.store import ClipStore
+from echossl.errors import DecodeError, EchosslError, ShortVideoError
 from echossl.video.sampling import clip_indices, clip_starts
 
 # first word of the random stream, so that no two uses share one
@@ -65,31 +66,55 @@ def read_clip(store: ClipStore, request: ClipRequest, clip: ClipConfig) -> np.nd
     return frames
 
 
-def read_clips(store: ClipStore, items: Sequence[Sequence[ClipRequest]], clip: ClipConfig) -> np.ndarray:
+def read_clips(
+    store: ClipStore,
+    items: Sequence[Sequence[ClipRequest]],
+    clip: ClipConfig,
+    *,
+    instead: Callable[[int, DecodeError], Sequence[ClipRequest]] | None = None,
+) -> np.ndarray:
     """Read the clips of a batch, each straight to its place.
 
     Args:
         store: the clip store.
         items: the same number of requests for every item.
         clip: which frames make a clip.
+        instead: what to read in place of an item of which a clip cannot be read, given the item's number and
+            the error; asked again until its answer can be read. None lets the error through.
 
     Returns:
         (items, clips, 1, clip.num_frames, size, size) uint8.
+
+    Raises:
+        DecodeError: naming the video of a clip that cannot be read.
+        ShortVideoError: if a video is shorter than the clip and ``clip.too_short`` is ``error``.
     """
     shape = (len(items), len(items[0]), 1, clip.num_frames, store.size, store.size)
     clips = np.empty(shape, dtype=np.uint8)
-    for place, requests in zip(clips, items, strict=True):
-        for own, request in zip(place, requests, strict=True):
-            _read_into(own[0], store, request, clip)
+    for number, requests in enumerate(items):
+        wanted: Sequence[ClipRequest] | None = requests
+        while wanted is not None:
+            try:
+                for place, request in zip(clips[number], wanted, strict=True):
+                    _read_into(place[0], store, request, clip)
+                wanted = None
+            except ShortVideoError:
+                raise
+            except DecodeError as error:
+                if instead is None:
+                    raise
+                wanted = instead(number, error)
     return clips
 
 
 def _read_into(place: np.ndarray, store: ClipStore, request: ClipRequest, clip: ClipConfig) -> None:
-    indices = clip_indices(
-        store.frame_seconds(request.row),
-        start_seconds=request.start_seconds,
-        clip=clip,
-        path=store.paths[request.row],
-    )
-    # mode="clip" copies straight into place where the default goes through a buffer; no index is out of range
-    np.take(store.frames(request.row), indices, axis=0, out=place, mode="clip")
+    path = store.paths[request.row]
+    try:
+        seconds = store.frame_seconds(request.row)
+        indices = clip_indices(seconds, start_seconds=request.start_seconds, clip=clip, path=path)
+        store.read_into(place, request.row, indices)
+    except DecodeError:
+        raise
+    except EchosslError as error:
+        # a shard that is gone or cut: said of the store, but it is this video that cannot be read
+        raise DecodeError(path, str(error)) from error

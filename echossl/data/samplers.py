@@ -17,6 +17,8 @@ from echossl.errors import UserError
 from echossl.video.sampling import random_clip_start, two_clip_starts
 
 Positives = Literal["two_videos", "two_clips"]
+# draws of other clips of the same patient before another patient is taken in place of unreadable ones
+OWN_REDRAWS = 4
 # first words of the random streams, so that no two uses share one
 EPOCH, ITEM, WITH_REPLACEMENT = 1, 2, 3
 
@@ -94,6 +96,21 @@ class PairSampler:
         """The clips of a step, by patient."""
         return self.draw(step).items
 
+    def replace(self, draw: Draw, step: int, item: int, attempt: int) -> tuple[list[ClipRequest], int]:
+        """Other clips for an item of a draw that cannot be read, and their patient.
+
+        Args:
+            draw: that of the step, with the replacements made so far.
+            step: its number.
+            item: which item.
+            attempt: 1 for the first replacement of the item; clips of the same patient are tried first, then
+                patients who are not in the batch.
+        """
+        generator = np.random.default_rng((ITEM, self.seed, step, item, attempt))
+        members = np.arange(len(self.patients))
+        patient = _stand_in(draw.patients, item, attempt, members, generator)
+        return self._item(self._videos[patient], generator), patient
+
     def _item(self, videos: np.ndarray, generator: np.random.Generator) -> list[ClipRequest]:
         if self.num_clips == 2 and (self.positives == "two_clips" or len(videos) == 1):
             row = int(generator.choice(videos))
@@ -157,6 +174,15 @@ class BalancedSampler:
         draw = self.draw(step)
         return draw.items, np.asarray(draw.labels)
 
+    def replace(self, draw: Draw, step: int, item: int, attempt: int) -> tuple[list[ClipRequest], int]:
+        """Other clips of the same class; see :meth:`PairSampler.replace`."""
+        generator = np.random.default_rng((ITEM, self.seed, step, item, attempt))
+        position = item // self.patients_per_class
+        members = self._members[position]
+        patient = _stand_in(draw.patients, item, attempt, members, generator)
+        member = int(np.flatnonzero(members == patient)[0])
+        return self._item(self._videos[position][member], generator), patient
+
     def _members_of_class(self, position: int, step: int) -> np.ndarray:
         num_members, key = len(self._members[position]), (self.seed, position)
         if num_members >= self.patients_per_class:
@@ -175,6 +201,16 @@ def _members_of_step(num_members: int, batch_size: int, step: int, key: Sequence
     epoch, step_in_epoch = divmod(step, steps_per_epoch)
     order = np.random.default_rng((EPOCH, *key, epoch)).permutation(num_members)
     return order[np.arange(step_in_epoch * batch_size, (step_in_epoch + 1) * batch_size) % num_members]
+
+
+def _stand_in(
+    patients: np.ndarray, item: int, attempt: int, members: np.ndarray, generator: np.random.Generator
+) -> int:
+    """Whose clips are tried next in place of an item's: the same patient's, then those of one not there."""
+    others = np.setdiff1d(members, patients)
+    if attempt <= OWN_REDRAWS or not len(others):
+        return int(patients[item])
+    return int(generator.choice(others))
 
 
 def _videos_of(table: pd.DataFrame, patients: Sequence[str]) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from echossl.encoders import Encoder
 from echossl.errors import EchosslError
 from echossl.objectives import Objective
 from echossl.progress import progress
+from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
 from echossl.training.hardware import Hardware
 from echossl.training.interrupt import StopRequest
@@ -47,6 +48,7 @@ class Training:
         hardware: device and precision.
         checkpoints: where the state is kept.
         logs: where figures go.
+        bad_videos: count of the videos that could not be read.
     """
 
     config: PretrainConfig
@@ -56,6 +58,7 @@ class Training:
     hardware: Hardware
     checkpoints: Checkpoints
     logs: tuple[Log, ...]
+    bad_videos: BadVideos
 
 
 def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> None:
@@ -70,13 +73,15 @@ def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> N
         first_step: updates that are already done.
 
     Raises:
-        EchosslError: if the loss is not finite, or the run is asked to stop (after saving a checkpoint).
+        EchosslError: if the loss is not finite, too many videos cannot be read, or the run is asked to
+            stop (after saving a checkpoint).
     """
     config, steps = training.config, training.config.optimiser.steps
     rate = Throughput()
     training.learner.train()
     with StopRequest() as stop, progress("pretraining", total=steps, unit="steps", done=first_step) as bar:
         for step, batch in zip(range(first_step, steps), batches, strict=True):
+            training.bad_videos.add(batch.bad)
             set_learning_rate(training.optimiser, learning_rate(step, config.optimiser))
             figures = update(training, batch, step=step)
             rate.add(batch.clips.shape[0] * batch.clips.shape[1])
@@ -84,6 +89,7 @@ def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> N
             if done % config.log_every == 0 or done == steps:
                 figures["learning_rate"] = learning_rate(step, config.optimiser)
                 figures["clips_per_second"] = rate.read()
+                figures["bad_videos"] = len(training.bad_videos)
                 for log in training.logs:
                     log.write(done, figures)
             bar.advance(note=f"loss {figures['loss']:.3f}")

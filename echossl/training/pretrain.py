@@ -17,6 +17,7 @@ from echossl.encoders.files import FILE_NAME, save_encoder
 from echossl.errors import UserError
 from echossl.objectives import build_objectives
 from echossl.runs import RunFolder
+from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
 from echossl.training.hardware import Hardware
 from echossl.training.logging import FILE_NAME as METRICS_NAME
@@ -68,7 +69,8 @@ def pretrain(config: PretrainConfig) -> Path:
     ):
         augmentation = Augmentation(config.augment, seed=config.seed)
         logs = (metrics, wandb)
-        training = Training(config, learner, optimiser, augmentation, hardware, checkpoints, logs)
+        bad = BadVideos(run.path, num_videos=len(table), most=config.data.max_bad_fraction)
+        training = Training(config, learner, optimiser, augmentation, hardware, checkpoints, logs, bad)
         train(training, batches, first_step=first_step)
 
     save_encoder(learner.encoder, encoder_file)

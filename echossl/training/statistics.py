@@ -3,6 +3,7 @@
 import numpy as np
 
 from echossl.data.store import ClipStore
+from echossl.errors import EchosslError
 
 MOST_VIDEOS = 256
 FRAMES_PER_VIDEO = 8
@@ -20,10 +21,17 @@ def grey_statistics(store: ClipStore, rows: np.ndarray) -> tuple[float, float]:
         Rounded to four places, the deviation at least 0.01, which is that of a nearly blank store.
     """
     counts = np.zeros(256, dtype=np.int64)
-    for row in _spread(np.unique(rows), MOST_VIDEOS):
-        frames = store.frames(int(row))
-        picked = frames[_spread(np.arange(len(frames)), FRAMES_PER_VIDEO)]
+    for row in _spread(np.unique(rows), MOST_VIDEOS).tolist():
+        indices = _spread(np.arange(len(store.frame_seconds(row))), FRAMES_PER_VIDEO)
+        picked = np.empty((len(indices), store.size, store.size), dtype=np.uint8)
+        try:
+            store.read_into(picked, row, indices)
+        except EchosslError:
+            # training meets the same video, replaces it and says so
+            continue
         counts += np.bincount(picked.ravel(), minlength=256)
+    if not counts.any():
+        raise EchosslError(f"{store.path}: none of its videos can be read; run echossl prepare again")
     shares, grey = counts / counts.sum(), np.arange(256) / 255
     mean = float(shares @ grey)
     std = float(np.sqrt(shares @ (grey - mean) ** 2))

@@ -10,7 +10,6 @@ from echossl.data.clips import (
     ClipRequest,
     PairSampler,
     TrainingClips,
-    make_batch,
     read_clip,
     step_loader,
     video_requests,
@@ -77,25 +76,23 @@ def test_video_requests_reach_from_start_to_end(store):
     assert last[-1] >= len(store.frames(2)) - 1 - np.ceil(0.5 / 6 * 50)
 
 
-def test_batch_holds_what_was_asked_for(store):
-    items = [[ClipRequest(3, 0.1), ClipRequest(5, 0.2)], [ClipRequest(0, 0.0), ClipRequest(0, 0.3)]]
-    labels = np.array([1.0, 0.0])
-    batch = make_batch(store, items, CLIP, patients=np.array([7, 2]), labels=labels, step=9)
-    assert batch.clips.shape == (2, 2, 1, 6, 32, 32)
+def test_batch_holds_what_was_asked_for(store, table):
+    dataset = dataset_of(store, table)
+    batch, draw = dataset[3], dataset.sampler.draw(3)
+    assert batch.clips.shape == (4, 2, 1, 6, 32, 32)
     assert batch.clips.dtype == torch.uint8
-    assert batch.patients.tolist() == [7, 2]
-    assert batch.videos.tolist() == [[3, 5], [0, 0]]
+    assert batch.patients.tolist() == draw.patients.tolist()
+    assert batch.videos.tolist() == [[request.row for request in item] for item in draw.items]
     assert (batch.patients.dtype, batch.videos.dtype) == (torch.int64, torch.int64)
-    assert batch.labels is not None
-    assert batch.labels.dtype == torch.float32
-    assert batch.step == 9
-    for item, requests in enumerate(items):
+    assert batch.step == 3
+    assert batch.bad == ()
+    for item, requests in enumerate(draw.items):
         for place, request in enumerate(requests):
             np.testing.assert_array_equal(batch.clips[item, place, 0], read_clip(store, request, CLIP))
 
 
-def test_a_batch_goes_to_a_device_whole(store):
-    batch = make_batch(store, [[ClipRequest(0, 0.0)]], CLIP, patients=np.array([0]), labels=np.array([1]))
+def test_a_batch_goes_to_a_device_whole(store, table):
+    batch = dataset_of(store, table)[0]
     moved = batch.to("meta")
     assert {tensor.device.type for tensor in tensors_of(moved)} == {"meta"}
     assert batch.clips.device.type == "cpu"

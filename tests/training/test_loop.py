@@ -19,6 +19,7 @@ from echossl.data.clips import Batch
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
 from echossl.errors import EchosslError
 from echossl.objectives import Objective, build_objectives
+from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
 from echossl.training.hardware import Hardware
 from echossl.training.logging import MetricsLog
@@ -80,6 +81,7 @@ def make(folder: Path, *, at_step: int = -1, event: str = "", resumed_step: int 
         hardware=hardware,
         checkpoints=Checkpoints(folder / "checkpoints", keep=2),
         logs=(MetricsLog(folder / "metrics.jsonl", resumed_step=resumed_step),),
+        bad_videos=BadVideos(folder, num_videos=100, most=0.01),
     )
 
 
