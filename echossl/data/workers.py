@@ -41,7 +41,7 @@ def run_jobs(
             not given.
     """
     workers = min(workers or usable_cores(), len(jobs))
-    if workers <= 1 and without is None:
+    if not jobs or (workers == 1 and without is None):
         for number, job in enumerate(jobs):
             yield number, function(job)
         return
