@@ -1,4 +1,4 @@
-"""The rule that turns measurements into a grade of aortic stenosis, with its name and its boundaries."""
+"""The rules that turn measurements into a grade of aortic stenosis, with their names and boundaries."""
 
 import math
 from dataclasses import dataclass
@@ -12,27 +12,6 @@ GRADES: tuple[Grade, ...] = ("none", "mild", "moderate", "severe")
 PLAUSIBLE_VELOCITY_M_PER_S = 10.0
 PLAUSIBLE_GRADIENT_MMHG = 250.0
 PLAUSIBLE_AREA_CM2 = 10.0
-
-
-@dataclass(frozen=True)
-class ClassMap:
-    """A named set of classes, so that a result can say which rule its labels follow.
-
-    Attributes:
-        name: printed with every result.
-        classes: the classes in order; a label is an index into them.
-        rule: the boundaries in words, with units.
-        source: the guideline.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    rule: str
-    source: str
-
-    def describe(self) -> str:
-        """One line for reports: name, classes, boundaries, source."""
-        return f"{self.name} ({' / '.join(self.classes)}): {self.rule} [{self.source}]"
 
 
 @dataclass(frozen=True)
@@ -75,21 +54,13 @@ ACC_AHA_2020 = SeverityRule(
     gradient_mmhg=(math.inf, 20.0, 40.0),
     area_cm2=(2.0, 1.5, 1.0),
 )
-_SOURCE = "2020 ACC/AHA guideline for valvular heart disease"
-CLASS_MAPS: dict[str, ClassMap] = {
-    "as_acc_aha_2020": ClassMap(
-        name="as_acc_aha_2020",
-        classes=GRADES,
-        rule="mild from 2.0 m/s; moderate from 3.0 m/s or 20 mmHg; severe from 4.0 m/s or 40 mmHg",
-        source=_SOURCE,
-    ),
-    "as_severe": ClassMap(
-        name="as_severe",
-        classes=("not severe", "severe"),
-        rule="severe from a peak velocity of 4.0 m/s or a mean gradient of 40 mmHg",
-        source=_SOURCE,
-    ),
-}
+EACVI_ASE_2017 = SeverityRule(
+    name="as_eacvi_ase_2017",
+    # up to 2.5 m/s is sclerosis
+    velocity_m_per_s=(2.6, 3.0, 4.0),
+    gradient_mmhg=(math.inf, 20.0, 40.0),
+    area_cm2=(2.0, 1.5, 1.0),
+)
 
 
 def grade_from(

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from echossl.data.severity import ACC_AHA_2020, CLASS_MAPS, GRADES, SeverityRule, grade_from
+from echossl.data.labels import CLASS_MAPS
+from echossl.data.severity import ACC_AHA_2020, EACVI_ASE_2017, GRADES, grade_from
 from echossl.errors import UserError
 
 
@@ -100,18 +101,19 @@ def test_nothing_measured_is_refused():
 
 
 def test_the_boundary_is_a_setting():
-    european = SeverityRule("as_eacvi_ase_2017", (2.6, 3.0, 4.0), (math.inf, 20.0, 40.0), (2.0, 1.5, 1.0))
     assert grade_from(2.3).grade == "mild"
-    assert grade_from(2.3, rule=european).grade == "none"
+    assert grade_from(2.3, rule=EACVI_ASE_2017).grade == "none"
+    assert grade_from(2.6, rule=EACVI_ASE_2017).grade == "mild"
+    for velocity in (3.0, 3.9, 4.0, 5.5):
+        assert grade_from(velocity) == grade_from(velocity, rule=EACVI_ASE_2017)
 
 
-def test_class_maps_say_their_name_and_boundaries():
-    assert CLASS_MAPS["as_acc_aha_2020"].classes == GRADES
-    assert CLASS_MAPS["as_severe"].classes == ("not severe", "severe")
-    for name, class_map in CLASS_MAPS.items():
-        line = class_map.describe()
-        assert line.startswith(name)
-        assert "4.0 m/s" in line
-        assert "40 mmHg" in line
-        assert "2020 ACC/AHA" in line
-    assert ACC_AHA_2020.name in CLASS_MAPS
+@pytest.mark.parametrize("rule", [ACC_AHA_2020, EACVI_ASE_2017])
+def test_every_rule_is_a_class_map_that_says_its_boundaries(rule):
+    class_map = CLASS_MAPS[rule.name]
+    assert class_map.classes == GRADES
+    line = class_map.describe()
+    for velocity in rule.velocity_m_per_s:
+        assert f"{velocity} m/s" in line
+    for gradient in rule.gradient_mmhg[1:]:
+        assert f"{gradient:.0f} mmHg" in line

@@ -172,6 +172,23 @@ def numbers(cells: pd.Series) -> tuple[pd.Series, list[str]]:
     return values, filled[filled.notna() & values.isna()].tolist()
 
 
+def known_numbers(cells: pd.Series, *, between: tuple[float, float]) -> tuple[pd.Series, str]:
+    """Measurements of a column: NaN (not assessed) where empty, no number, or not plausible.
+
+    Args:
+        cells: text.
+        between: above the first and at most the second is plausible.
+
+    Returns:
+        float64, and how many filled cells are not assessed, in words.
+    """
+    lowest, highest = between
+    values, odd = numbers(cells)
+    strange = values.notna() & ~((values > lowest) & (values <= highest))
+    what = f"{cells.name} not assessed because no number above {lowest:g} and up to {highest:g}"
+    return values.mask(strange), counted(what, [*odd, *cells[strange]])
+
+
 def split_names(cells: pd.Series, listing: Path) -> pd.Series:
     """``train``, ``val`` or ``test`` whatever the case.
 
