@@ -90,6 +90,18 @@ def open_video(path: str | Path, *, backend: Backend = "auto") -> VideoReader:
         from echossl.video.dicom import DicomReader
 
         return DicomReader(path)
+    if kind in {"still", "frames"}:
+        from echossl.video.stills import open_frame_folder, open_still
+
+        return open_still(path) if kind == "still" else open_frame_folder(path)
+    if kind == "nifti":
+        from echossl.video.nifti import open_nifti
+
+        return open_nifti(path)
+    if kind == "metaimage":
+        from echossl.video.metaimage import open_metaimage
+
+        return open_metaimage(path)
     return _open_container(path, backend)
 
 

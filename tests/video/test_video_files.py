@@ -1,6 +1,5 @@
 """What is opened and what is refused: damaged, cut, empty, misnamed files; times and rates."""
 
-import io
 import struct
 from pathlib import Path
 
@@ -130,12 +129,6 @@ def test_presentation_times_believe_the_times_more_than_the_header() -> None:
     assert presentation_times([7], Fraction(1, 100), None) == (pytest.approx([0.0]), None)
 
 
-def still(kind: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture(1)).save(buffer, kind)
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -158,14 +151,6 @@ def test_what_is_no_video_is_refused_in_words(tmp_path: Path, name: str, content
         open_video(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"])
-def test_trap_08_a_still_is_no_video(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "looks_like.avi"
-    path.write_bytes(still(kind))
-    with pytest.raises(DecodeError, match="still image"):
-        open_video(path)
 
 
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
