@@ -13,7 +13,7 @@ import pytest
 
 COMMANDS = (
     *("demo", "phantom", "index", "check", "prepare", "pretrain", "finetune"),
-    *("evaluate", "compare", "explain", "embed", "sweep", "report", "options"),
+    *("evaluate", "compare", "explain", "embed", "sweep", "report", "options", "doctor"),
 )
 # small enough for seconds, large enough for every stage to be real
 SMALL_VIDEOS = [
@@ -108,8 +108,11 @@ def test_evaluate_and_compare_any_table(tmp_path: Path) -> None:
     text = run("evaluate", "a.csv", "resamples=500", folder=tmp_path)
     assert "100 patients, 100 studies, 25 positive patients" in text
     assert "500 resamples of patients" in text
+    assert "follows as_severe (" in text
+    assert "4.0 m/s" in text
     (answer,) = json.loads(run("compare", "a.csv", "b.csv", "--json", folder=tmp_path))
     assert answer["figures"]["auroc"]["low"] > 0
+    assert answer["classes"].startswith("as_severe")
     assert 0 < answer["figures"]["auroc"]["p_value"] < 0.05
 
 

@@ -18,6 +18,7 @@ from echossl.adapt.pixels import fit_pixels, study_features
 from echossl.adapt.scores import study_scores
 from echossl.adapt.selection import Trainer, train_within_budget
 from echossl.config.adapt import FinetuneConfig, FrozenRecipe, FullRecipe, PixelRecipe
+from echossl.data.labels import describe
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
@@ -73,7 +74,8 @@ def finetune(config: FinetuneConfig) -> Path:
     outcome = adapt(config, store, table.drop(columns=column), budget, test.drop(columns=column))
     _write_predictions(outcome.studies, test, config, path)
     counts = _counts(budget, outcome.studies)
-    run.finish(counts | outcome.facts | {"seconds": round(time.monotonic() - started, 2)})
+    classes = {"column": column, "classes": describe(column)}
+    run.finish(classes | counts | outcome.facts | {"seconds": round(time.monotonic() - started, 2)})
     return path
 
 

@@ -13,6 +13,7 @@ from echossl.config.data import PrepareConfig
 from echossl.config.evaluation import BootstrapConfig
 from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
+from echossl.config.sources import Source
 from echossl.config.study import DemoConfig, StudyConfig
 from echossl.config.training import PretrainConfig
 from echossl.errors import ConfigError
@@ -36,9 +37,19 @@ def list_options(command: str) -> list[str]:
     Raises:
         ConfigError: if no command of that name takes settings.
     """
+    if command == "index":
+        return list(_source_lines())
     if command not in COMMANDS:
-        raise ConfigError(f"options: no command {command!r} with settings; there are {', '.join(COMMANDS)}")
+        known = ", ".join([*COMMANDS, "index"])
+        raise ConfigError(f"options: no command {command!r} with settings; there are {known}")
     return list(_lines(COMMANDS[command], ""))
+
+
+def _source_lines() -> Iterator[str]:
+    """Every layout of data sets, with its own settings below it."""
+    for source in get_args(Source):
+        yield f"{_name(source)}  # {source.__doc__}"
+        yield from (line for line in _lines(source, "  ") if not line.startswith("  name ="))
 
 
 def _lines(model: type[BaseModel], prefix: str) -> Iterator[str]:

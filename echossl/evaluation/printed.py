@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from echossl.config.evaluation import BootstrapConfig
+from echossl.data.labels import describe
 from echossl.evaluation.bootstrap import Difference, Interval
 from echossl.evaluation.grid import Cell
 from echossl.evaluation.pooling import pool, pool_difference
@@ -34,6 +35,7 @@ class Answer:
         return {
             "title": self.title,
             "column": self.predictions.column,
+            "classes": describe(self.predictions.column),
             "split": str(self.predictions.splits[0]),
             **_counts(self.predictions),
             "bootstrap": self.config.model_dump(),
@@ -53,6 +55,8 @@ class Answer:
         resamples = f"{self.config.resamples} resamples of patients (seed {self.config.seed})"
         yield f"  {self.config.confidence:.0%} percentile interval, {resamples}, {unusable} lacked a class"
         yield f"  AUPRC of a guess {self.predictions.prevalence:.3f}"
+        if classes := describe(self.predictions.column):
+            yield f"  {self.predictions.column} by its name follows {classes}"
 
 
 def evaluate_table(path: Path, column: str | None, config: BootstrapConfig) -> list[Answer]:

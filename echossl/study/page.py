@@ -9,6 +9,7 @@ import numpy as np
 
 from echossl import __version__
 from echossl.config.study import DemoConfig, StudyConfig
+from echossl.data.labels import describe
 from echossl.evaluation import pooled_roc
 from echossl.report import (
     BudgetLine,
@@ -104,6 +105,7 @@ def _what_was_run(config: DemoConfig, study: StudyConfig) -> list[tuple[str, str
         ),
         ("Network", study.encoder.name),
         ("Pre-training", f"{study.optimiser.steps} updates of {study.batch_size} patients, every arm alike"),
+        *([("Classes", classes)] if (classes := describe(study.column)) else []),
         ("Label draws", f"{study.draws} per fraction, the same for every arm"),
         ("Pre-training seeds", str(study.seeds)),
         ("Command", shlex.join(["echossl", *RunFolder(config.out).record["argv"][1:]])),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from echossl.config.study import ArmConfig, StudyConfig
+from echossl.data.labels import describe
 from echossl.evaluation import (
     Cell,
     Difference,
@@ -86,6 +87,7 @@ def summary_text(config: StudyConfig, results: list[ArmResult]) -> str:
     lines = [
         f"{test.num_patients} test patients, {config.column} in {test.num_positive}; {seeds}, {draws}.",
         f"Intervals: {resampling} of test patients, label draws and seeds together.",
+        *([f"{config.column} follows {classes}."] if (classes := describe(config.column)) else []),
         "",
         "| labelled patients | arm | AUROC | AUPRC | default minus this, AUROC |",
         "|---|---|---|---|---|",
