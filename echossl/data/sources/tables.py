@@ -109,6 +109,21 @@ def read_table(
     return pd.DataFrame(list(rows.values()), index=pd.Index(rows, dtype="int64"), columns=names, dtype=str)
 
 
+def read_header(path: Path) -> list[str]:
+    """The names of a table's columns, stripped.
+
+    Raises:
+        UserError: if the file is missing or no table.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with _open_text(path) as file:
+            return [name.strip() for name in next(csv.reader(file), [])]
+    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); download or save it again") from error
+
+
 @contextmanager
 def _open_text(path: Path) -> Iterator[TextIO]:
     # utf-8-sig: spreadsheets put a byte order mark in front
