@@ -18,11 +18,13 @@ def check_picture_size(path: Path, height: int, width: int) -> None:
     if height < 1 or width < 1:
         raise DecodeError(path, f"declares a picture of {height} x {width} pixels; export it again")
     if height * width > MOST_PIXELS:
-        raise DecodeError(
-            path,
-            f"declares pictures of {height} x {width} pixels, at most {MOST_PIXELS // 10**6} megapixels are "
-            "read; if that is their true size, make them smaller",
-        )
+        raise too_large(path)
+
+
+def too_large(path: Path) -> DecodeError:
+    """The refusal of pictures of more than 64 megapixels."""
+    reason = f"declares pictures of more than {MOST_PIXELS // 10**6} megapixels"
+    return DecodeError(path, f"{reason}, which are not read; if that is their true size, make them smaller")
 
 
 def check_num_frames(path: Path, num_frames: int) -> None:

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from echossl.errors import DecodeError
 from echossl.video.kinds import head_of, picture_name
-from echossl.video.limits import check_picture_size
+from echossl.video.limits import check_picture_size, too_large
 from echossl.video.order import natural_key
 from echossl.video.reader import VideoReader
 
@@ -197,7 +197,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         except UnidentifiedImageError as error:
             reason = f"is a picture ({name}) that Pillow cannot read, or a damaged one; save it as PNG again"
             raise DecodeError(path, reason) from error
-        except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
+        except Image.DecompressionBombError as error:
+            raise too_large(path) from error
+        except PILLOW_ERRORS as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DecodeError(path, f"is a damaged picture ({name}: {reason}); export it again") from error
 
