@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from echossl.config.base import Config
 from echossl.config.video import Backend
@@ -38,6 +38,14 @@ class PrepareConfig(Config):
     seconds_per_video: float = Field(
         600.0, gt=0, description="A video that takes longer to decode is rejected."
     )
+
+    @field_validator("shard")
+    @classmethod
+    def _is_one_of_the_parts(cls, value: str) -> str:
+        index, num_parts = value.split("/")
+        if int(index) > int(num_parts):
+            raise ValueError(f"there is no part {index} of {num_parts}; count from 1 to {num_parts}")
+        return value
 
 
 class DataConfig(Config):

@@ -1,23 +1,22 @@
 """Which videos go into which shard of the clip store: what is stored stays where it is."""
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from itertools import count
 from pathlib import Path
 
 import pandas as pd
 
 from echossl.config.data import PrepareConfig
-from echossl.data.shards import (
-    ShardJob,
-    SourceVideo,
-    frames_path,
-    is_whole,
-    read_table,
-    seconds_path,
-    sources_of,
-    table_path,
-)
+from echossl.data.origin import SourceVideo, source_video
+from echossl.data.shards import ShardJob, is_whole
+from echossl.data.store_tables import read_table, shard_number, shard_numbers, sources_of, table_path
+from echossl.files import write_text
+
+PLAN_FILE = "plan.json"
+# names of files of this room between their beginning and their end
+HALF_WRITTEN = (".frames-", ".index.", ".rejected.", ".store.", ".settings.", ".plan.")
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,23 @@ class Plan:
         return sorted([*self.kept, *(job.number for job in self.jobs)])
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What all parts that work on a store at the same time must agree on.
+
+    Attributes:
+        manifest_digest: of what the store takes from the table of videos.
+        num_parts: into how many parts the work is divided.
+    """
+
+    manifest_digest: str
+    num_parts: int
+
+
 def make_plan(table: pd.DataFrame, config: PrepareConfig) -> Plan:
     """Keep the shards that still hold; put all other videos into new ones, in the manifest's order."""
-    videos = source_videos(table)
+    rates = table["fps"].fillna(0.0) if "fps" in table else [0.0] * len(table)
+    videos = [source_video(path, float(fps)) for path, fps in zip(table["path"], rates, strict=True)]
     wanted = {video.path: video for video in videos}
     kept: list[int] = []
     stored: set[str] = set()
@@ -49,7 +62,7 @@ def make_plan(table: pd.DataFrame, config: PrepareConfig) -> Plan:
         sources = sources_of(rows)
         is_current = all(wanted.get(source.path) == source for source in sources)
         paths = {source.path for source in sources}
-        if is_current and not paths & stored and is_whole(config.out, number, rows, config.size):
+        if is_current and not paths & stored and is_whole(config, number, rows):
             kept.append(number)
             stored |= paths
     rest = [video for video in videos if video.path not in stored]
@@ -61,19 +74,25 @@ def make_plan(table: pd.DataFrame, config: PrepareConfig) -> Plan:
     return Plan(tuple(kept), tuple(jobs))
 
 
-def source_videos(table: pd.DataFrame) -> list[SourceVideo]:
-    """The videos of a manifest as they are on disk now."""
-    rates = table["fps"].fillna(0.0) if "fps" in table else [0.0] * len(table)
-    videos = []
-    for path, fps in zip(table["path"], rates, strict=True):
-        status = Path(path).stat()
-        videos.append(SourceVideo(path, float(fps), status.st_size, status.st_mtime_ns))
-    return videos
+def write_plan(plan: Plan, folder: Path, terms: Terms) -> None:
+    """Write a plan down for the parts that start later, which must number the shards alike."""
+    jobs = [[job.number, [astuple(video) for video in job.videos]] for job in plan.jobs]
+    content = {**asdict(terms), "kept": plan.kept, "jobs": jobs}
+    write_text(folder / PLAN_FILE, json.dumps(content))
 
 
-def shard_numbers(folder: Path) -> list[int]:
-    """The shards that are marked as done."""
-    return sorted(int(path.stem.removeprefix("frames-")) for path in folder.glob("frames-*.csv"))
+def read_plan(config: PrepareConfig) -> tuple[Plan, Terms] | None:
+    """The plan that parts at work go by; None without one."""
+    path = config.out / PLAN_FILE
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    jobs = [
+        ShardJob(config.out, number, tuple(SourceVideo(*video) for video in videos), config)
+        for number, videos in content["jobs"]
+    ]
+    terms = Terms(content["manifest_digest"], content["num_parts"])
+    return Plan(tuple(content["kept"]), tuple(jobs)), terms
 
 
 def remove_leftovers(folder: Path, kept: Sequence[int]) -> None:
@@ -82,13 +101,22 @@ def remove_leftovers(folder: Path, kept: Sequence[int]) -> None:
     A shard's table goes first: it must never stand beside the frames of another list of videos.
     """
     for path in folder.glob(".*"):
-        if path.name.startswith((".frames-", ".index.", ".rejected.", ".store.", ".settings.")):
+        if path.name.startswith(HALF_WRITTEN):
             path.unlink()
-    for number in shard_numbers(folder):
-        if number not in kept:
-            table_path(folder, number).unlink()
-            frames_path(folder, number).unlink(missing_ok=True)
-            seconds_path(folder, number).unlink(missing_ok=True)
+    gone = set(shard_numbers(folder)) - set(kept)
+    for number in gone:
+        table_path(folder, number).unlink()
+    for path in folder.glob("frames-*"):
+        if shard_number(path) in gone:
+            path.unlink()
+
+
+def remove_half_written(folder: Path, jobs: Sequence[ShardJob]) -> None:
+    """Take away what a killed part left half written of its own shards, while other parts are at work."""
+    own = {job.number for job in jobs}
+    for path in folder.glob(".frames-*"):
+        if shard_number(path) in own:
+            path.unlink()
 
 
 def _chunks(videos: Sequence[SourceVideo], size: int) -> Iterator[Sequence[SourceVideo]]:

@@ -1,32 +1,44 @@
 """Decode every video of a manifest once into the clip store; interrupt it at any moment and go on later."""
 
-import fcntl
 import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from echossl.config.data import PrepareConfig
+from echossl.data.claim import claim_folder, settings_of, space_needed
 from echossl.data.manifest import read_manifest
-from echossl.data.plan import Plan, make_plan, remove_leftovers
-from echossl.data.shards import INDEX_COLUMNS, read_table, table_path, write_shard
+from echossl.data.parts import PART_LOCKS, Part, at_work, short_lock
+from echossl.data.plan import (
+    PLAN_FILE,
+    Plan,
+    Terms,
+    make_plan,
+    read_plan,
+    remove_half_written,
+    remove_leftovers,
+    write_plan,
+)
+from echossl.data.shards import ShardJob, without_video, write_shard
+from echossl.data.store_tables import (
+    INDEX_COLUMNS,
+    INDEX_FILE,
+    REJECTED_FILE,
+    STORE_FILE,
+    read_store_file,
+    read_table,
+    shard_numbers,
+    table_path,
+)
+from echossl.data.verify import VerifySummary, verify_store
 from echossl.data.workers import run_jobs
 from echossl.errors import RunFolderError, UserError
 from echossl.files import atomic_path, write_json
 from echossl.progress import progress
 
-FORMAT_VERSION = 1
-SETTINGS_FILE = "settings.json"
-STORE_FILE = "store.json"
-INDEX_FILE = "index.csv"
-REJECTED_FILE = "rejected.csv"
-# settings that do not change what is stored; the videos themselves are compared one by one
-FREE_SETTINGS = {"out", "workers", "manifest"}
+__all__ = ["PrepareSummary", "VerifySummary", "prepare", "verify_store"]
 
 
 @dataclass(frozen=True)
@@ -38,74 +50,57 @@ class PrepareSummary:
         rejected: number of videos that could not be read; ``rejected.csv`` says why.
         frames: number of frames.
         seconds: total length of the videos.
+        missing_shards: shards that other parts have yet to make; the store is finished when there are none.
     """
 
     stored: int
     rejected: int
     frames: int
     seconds: float
+    missing_shards: int = 0
+
+    def as_text(self) -> str:
+        """The same in words, for a person."""
+        text = f"{self.stored} videos, {self.frames} frames, {self.seconds / 3600:.2f} h"
+        if self.rejected:
+            text += f"; {self.rejected} videos rejected, see {REJECTED_FILE}"
+        if self.missing_shards:
+            text += (
+                f"; not finished: {self.missing_shards} shards of other parts are missing, the last part to "
+                "end finishes the store"
+            )
+        return text
 
 
 def prepare(config: PrepareConfig) -> PrepareSummary:
-    """Make, continue or extend a clip store.
+    """Make, continue or extend a clip store, or do one part of that.
 
     A finished store of the same videos is left as it is; new videos are added to it. A video that cannot be
-    read is listed in ``rejected.csv`` with the reason.
+    read is listed in ``rejected.csv`` with the reason. Of several parts (``shard``) the last to end finishes
+    the store; a run without ``shard`` does whatever dead parts left.
 
     Raises:
         ManifestError: if the manifest has faults.
-        RunFolderError: if the folder holds something else: other settings, other videos, other files.
+        RunFolderError: if the folder holds something else: other settings, other videos, other files; or if
+            somebody else is at work in it.
         UserError: if no video at all can be read.
+        EchosslError: if the disk is full; the same command continues once there is space.
     """
     table = read_manifest(config.manifest)
-    _claim_folder(config)
-    digest = _digest(table)
-    finished = _finished(config.out)
-    if finished and finished["manifest_digest"] == digest and not make_plan(table, config).jobs:
-        return PrepareSummary(**finished["summary"])
-    with _alone_in(config.out):
-        plan = make_plan(table, config)
-        _refuse_to_lose_videos(config, table)
-        (config.out / STORE_FILE).unlink(missing_ok=True)
-        remove_leftovers(config.out, plan.kept)
-        _write_shards(plan, len(table), config.workers)
-        return _finish(config, table, plan, digest)
-
-
-def _settings(config: PrepareConfig) -> dict[str, Any]:
-    return {"format_version": FORMAT_VERSION, **config.model_dump(mode="json", exclude=FREE_SETTINGS)}
-
-
-def _claim_folder(config: PrepareConfig) -> None:
-    """Write down the settings before anything else, so that a half-made store refuses others too."""
-    path = config.out / SETTINGS_FILE
-    if not path.is_file():
-        if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
-            raise RunFolderError(f"{config.out}: not empty and no clip store; choose another folder")
-        write_json(path, _settings(config))
-        return
-    before, now = json.loads(path.read_text(encoding="utf-8")), _settings(config)
-    changed = [
-        f"{key}: {before.get(key)!r} there, {now.get(key)!r} asked for"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-    if changed:
-        raise RunFolderError(
-            f"{config.out}: holds a clip store with other settings; choose another folder or remove it\n  "
-            + "\n  ".join(changed)
-        )
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Refuse a second ``prepare`` on the same store; the lock goes with the process, however it ends."""
-    with (folder / SETTINGS_FILE).open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunFolderError(f"{folder}: another echossl prepare is at work here; wait for it") from error
-        yield
+    part = Part.of(config.shard)
+    terms = Terms(_digest(table), part.num_parts)
+    with space_needed(config.out):
+        claim_folder(config)
+        finished = _summary_if_finished(config, terms)
+        if finished and not make_plan(table, config).jobs:
+            return finished
+        with ExitStack() as stack:
+            with short_lock(config.out):
+                alone = stack.enter_context(at_work(config.out, part))
+                plan = _begin(config, table, terms) if alone else _join(config, terms)
+            _write_shards(plan, part, config, len(table))
+            with short_lock(config.out):
+                return _finish(config, table, plan, terms)
 
 
 def _digest(table: pd.DataFrame) -> str:
@@ -114,39 +109,111 @@ def _digest(table: pd.DataFrame) -> str:
     return hashlib.blake2b(table[names].to_csv(index=False).encode(), digest_size=16).hexdigest()
 
 
-def _finished(folder: Path) -> dict[str, Any] | None:
-    path = folder / STORE_FILE
-    if not path.is_file():
+def _summary_if_finished(config: PrepareConfig, terms: Terms) -> PrepareSummary | None:
+    content = read_store_file(config.out)
+    if content is None or content["manifest_digest"] != terms.manifest_digest:
         return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return PrepareSummary(**content["summary"])
 
 
-def _refuse_to_lose_videos(config: PrepareConfig, table: pd.DataFrame) -> None:
-    """A finished store may grow, never silently shrink."""
-    if _finished(config.out) is None:
-        return
-    lost = sorted(set(read_table(config.out / INDEX_FILE)["path"]) - set(table["path"]))
+def _begin(config: PrepareConfig, table: pd.DataFrame, terms: Terms) -> Plan:
+    """Plan afresh, with nobody else at work: all that does not belong here is from runs that are over."""
+    plan = make_plan(table, config)
+    if (config.out / STORE_FILE).is_file():
+        _give_up_store(config, table, plan)
+    (config.out / PLAN_FILE).unlink(missing_ok=True)
+    remove_leftovers(config.out, plan.kept)
+    if terms.num_parts > 1:
+        write_plan(plan, config.out, terms)
+    return plan
+
+
+def _give_up_store(config: PrepareConfig, table: pd.DataFrame, plan: Plan) -> None:
+    """A finished store may grow, and can be used meanwhile; what it holds never silently shrinks."""
+    stored = read_table(config.out / INDEX_FILE)
+    lost = sorted(set(stored["path"]) - set(table["path"]))
     if lost:
         raise RunFolderError(
             f"{config.out}: holds {len(lost)} videos that {config.manifest} does not list, the first is "
             f"{lost[0]}; choose another folder"
         )
+    if set(stored["shard"]) - set(plan.kept):
+        (config.out / STORE_FILE).unlink()
 
 
-def _write_shards(plan: Plan, num_videos: int, workers: int) -> None:
-    done = num_videos - sum(len(job.videos) for job in plan.jobs)
+def _join(config: PrepareConfig, terms: Terms) -> Plan:
+    """Go by the plan of the parts that are at work."""
+    written = read_plan(config)
+    if written is None:
+        if _summary_if_finished(config, terms):
+            return Plan((), ())
+        raise RunFolderError(f"{config.out}: other parts are just ending here; try again")
+    plan, theirs = written
+    if theirs.num_parts != terms.num_parts:
+        raise RunFolderError(
+            f"{config.out}: parts of {theirs.num_parts} are at work here, not of {terms.num_parts}; wait for "
+            f"them or use shard=i/{theirs.num_parts}"
+        )
+    if theirs.manifest_digest != terms.manifest_digest:
+        raise RunFolderError(f"{config.out}: parts of another manifest are at work here; wait for them")
+    return plan
+
+
+def _write_shards(plan: Plan, part: Part, config: PrepareConfig, num_videos: int) -> None:
+    own = [job for job in plan.jobs if part.has(job.number)]
+    finished = set(shard_numbers(config.out))
+    jobs = [job for job in own if job.number not in finished]
+    remove_half_written(config.out, jobs)
+    total = num_videos if part.num_parts == 1 else _num_videos(own)
     rejected = 0
-    with progress("preparing", total=num_videos, unit="videos", done=done) as bar:
-        for number, count in run_jobs(write_shard, plan.jobs, workers=workers):
+    with progress("preparing", total=total, unit="videos", done=total - _num_videos(jobs)) as bar:
+        results = run_jobs(
+            write_shard,
+            jobs,
+            workers=config.workers,
+            without=without_video,
+            item_seconds=config.seconds_per_video,
+        )
+        for number, count in results:
             rejected += count
-            bar.advance(len(plan.jobs[number].videos), f"{rejected} rejected" if rejected else "")
+            bar.advance(len(jobs[number].videos), f"{rejected} rejected" if rejected else "")
 
 
-def _finish(config: PrepareConfig, table: pd.DataFrame, plan: Plan, digest: str) -> PrepareSummary:
-    """Put the tables of the shards together; ``store.json`` comes last and marks the store as whole."""
-    shards = [read_table(table_path(config.out, number)) for number in plan.numbers]
-    rows = table[["path", "patient_id", "study_id"]].merge(pd.concat(shards), on="path", validate="1:1")
+def _num_videos(jobs: Sequence[ShardJob]) -> int:
+    return sum(len(job.videos) for job in jobs)
+
+
+def _finish(config: PrepareConfig, table: pd.DataFrame, plan: Plan, terms: Terms) -> PrepareSummary:
+    """Put the tables of the shards together, if all are there."""
+    has_plan = (config.out / PLAN_FILE).is_file()
+    if terms.num_parts > 1 and not has_plan and (finished := _summary_if_finished(config, terms)):
+        # another part has come to this point too
+        return finished
+    done = set(shard_numbers(config.out))
+    tables = [read_table(table_path(config.out, number)) for number in plan.numbers if number in done]
+    missing = len(plan.numbers) - len(tables)
+    if not tables:
+        return PrepareSummary(stored=0, rejected=0, frames=0, seconds=0.0, missing_shards=missing)
+    rows = table[["path", "patient_id", "study_id"]].merge(pd.concat(tables), on="path", validate="1:1")
+    summary = _summary(rows, missing)
+    if not missing:
+        _mark_as_whole(config, rows, summary, terms)
+    return summary
+
+
+def _summary(rows: pd.DataFrame, missing_shards: int) -> PrepareSummary:
+    stored = rows[rows["reason"] == ""]
+    return PrepareSummary(
+        stored=len(stored),
+        rejected=len(rows) - len(stored),
+        frames=int(stored["num_frames"].sum()),
+        seconds=round(float(stored["duration_seconds"].sum()), 6),
+        missing_shards=missing_shards,
+    )
+
+
+def _mark_as_whole(config: PrepareConfig, rows: pd.DataFrame, summary: PrepareSummary, terms: Terms) -> None:
+    """Write the tables of the store; ``store.json`` comes last and says that it is whole."""
     stored, rejected = rows[rows["reason"] == ""], rows[rows["reason"] != ""]
     if stored.empty:
         path, reason = rejected[["path", "reason"]].iloc[0]
@@ -157,12 +224,8 @@ def _finish(config: PrepareConfig, table: pd.DataFrame, plan: Plan, digest: str)
         stored[list(INDEX_COLUMNS)].to_csv(path, index=False)
     with atomic_path(config.out / REJECTED_FILE) as path:
         rejected[["path", "reason"]].to_csv(path, index=False)
-    summary = PrepareSummary(
-        stored=len(stored),
-        rejected=len(rejected),
-        frames=int(stored["num_frames"].sum()),
-        seconds=round(float(stored["duration_seconds"].sum()), 6),
-    )
-    content = {"settings": _settings(config), "manifest": str(config.manifest), "manifest_digest": digest}
-    write_json(config.out / STORE_FILE, content | {"summary": asdict(summary)})
-    return summary
+    content = {"settings": settings_of(config), "manifest": str(config.manifest)}
+    content |= {"manifest_digest": terms.manifest_digest, "summary": asdict(summary)}
+    write_json(config.out / STORE_FILE, content)
+    for path in (config.out / PLAN_FILE, *config.out.glob(PART_LOCKS)):
+        path.unlink(missing_ok=True)

@@ -1,12 +1,9 @@
-"""The files of the clip store: some videos per shard, each shard either whole and marked as done, or absent.
-
-``frames-00000.bin`` holds the frames of a shard's videos one after the other, raw uint8;
-``frames-00000.seconds.bin`` their times, raw float64; ``frames-00000.csv`` one row per video, written last: a
-shard with a table is done.
-"""
+"""Make one shard of the clip store: its files are either whole and marked as done by a table, or absent."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,84 +11,40 @@ import numpy as np
 import pandas as pd
 
 from echossl.config.data import PrepareConfig
-from echossl.data.decode import StoredVideo, decode_video
-from echossl.data.workers import leave_if_stopped
+from echossl.data.decode import LookedAt, StoredVideo, decode_video, look_at_video
+from echossl.data.formats import ShardFiles, format_of
+from echossl.data.origin import SourceVideo
+from echossl.data.store_tables import PLACEMENT_COLUMNS, TIMES, outline_text, shard_path, table_path
+from echossl.data.workers import leave_if_stopped, working_on
 from echossl.errors import DecodeError
 from echossl.files import atomic_path
 from echossl.video.sampling import duration_seconds
 
-SOURCE_COLUMNS = ("path", "manifest_fps", "file_bytes", "modified_ns")
-INDEX_COLUMNS = (
-    "path",
-    "patient_id",
-    "study_id",
-    "num_frames",
-    "fps",
-    "duration_seconds",
-    "top",
-    "left",
-    "side",
-    "source_height",
-    "source_width",
-    "shard",
-    "offset",
-    "checksum",
-)
-TEXT_COLUMNS = ("path", "patient_id", "study_id", "checksum", "reason")
-FLOAT_COLUMNS = ("manifest_fps", "fps", "duration_seconds")
-
-
-@dataclass(frozen=True)
-class SourceVideo:
-    """A video file as it is when it is read; a shard of other or changed files is made anew.
-
-    Attributes:
-        path: absolute path.
-        manifest_fps: frames per second from the manifest; 0 if it says nothing.
-        file_bytes: size of the file.
-        modified_ns: time of its last change in nanoseconds.
-    """
-
-    path: str
-    manifest_fps: float
-    file_bytes: int
-    modified_ns: int
+NO_FRAMES = np.zeros(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
 class ShardJob:
-    """The work of making one shard."""
+    """The work of making one shard.
+
+    Attributes:
+        folder: the store.
+        number: of the shard.
+        videos: that go into it.
+        config: how.
+        refused: videos that are not to be touched, each with the reason.
+    """
 
     folder: Path
     number: int
     videos: tuple[SourceVideo, ...]
     config: PrepareConfig
+    refused: tuple[tuple[str, str], ...] = ()
 
 
-def frames_path(folder: Path, number: int) -> Path:
-    """The raw frames of a shard."""
-    return folder / f"frames-{number:05d}.bin"
-
-
-def seconds_path(folder: Path, number: int) -> Path:
-    """The frame times of a shard."""
-    return folder / f"frames-{number:05d}.seconds.bin"
-
-
-def table_path(folder: Path, number: int) -> Path:
-    """The table of a shard, which marks it as done."""
-    return folder / f"frames-{number:05d}.csv"
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a table of the store: texts as they stand, floats to the last bit."""
-    return pd.read_csv(
-        path,
-        dtype=dict.fromkeys(TEXT_COLUMNS, str),
-        # pandas' own parser is not exact in every version
-        converters=dict.fromkeys(FLOAT_COLUMNS, _number),
-        keep_default_na=False,
-    )
+def without_video(job: ShardJob, path: str, reason: str) -> ShardJob:
+    """The same job with one video rejected unseen."""
+    return replace(job, refused=(*job.refused, (path, reason)))
 
 
 def write_shard(job: ShardJob) -> int:
@@ -100,41 +53,35 @@ def write_shard(job: ShardJob) -> int:
     Returns:
         How many videos were rejected.
     """
+    refused = dict(job.refused)
     rows: list[dict[str, Any]] = []
     offset = 0
-    with (
-        atomic_path(frames_path(job.folder, job.number)) as frames_file,
-        atomic_path(seconds_path(job.folder, job.number)) as seconds_file,
-        frames_file.open("wb") as frames,
-        seconds_file.open("wb") as seconds,
-    ):
+    suffixes = (TIMES, *format_of(job.config).suffixes)
+    with ExitStack() as stack:
+        files = [stack.enter_context(_new_file(job, suffix)) for suffix in suffixes]
         for source in job.videos:
             leave_if_stopped()
-            row = asdict(source) | _store_video(source, job.config, frames, seconds)
-            rows.append(row | {"shard": job.number, "offset": offset})
-            offset += row["num_frames"]
+            if source.path in refused:
+                columns = _rejected(refused[source.path])
+            else:
+                working_on(source.path)
+                columns = _store_video(source, job.config, files)
+            rows.append(asdict(source) | columns | {"shard": job.number, "offset": offset})
+            offset += columns["num_frames"]
+        working_on(None)
     with atomic_path(table_path(job.folder, job.number)) as path:
         pd.DataFrame(rows).to_csv(path, index=False)
     return sum(row["reason"] != "" for row in rows)
 
 
-def sources_of(table: pd.DataFrame) -> list[SourceVideo]:
-    """The files that a shard's table says it was made from."""
-    columns = [table[name] for name in SOURCE_COLUMNS]
-    return [
-        SourceVideo(str(path), float(fps), int(size), int(modified))
-        for path, fps, size, modified in zip(*columns, strict=True)
-    ]
-
-
-def is_whole(folder: Path, number: int, table: pd.DataFrame, size: int) -> bool:
+def is_whole(config: PrepareConfig, number: int, table: pd.DataFrame) -> bool:
     """Whether the files of a shard are as long as its table says."""
     num_frames = int(table["num_frames"].sum())
-    expected = {
-        frames_path(folder, number): num_frames * size**2,
-        seconds_path(folder, number): num_frames * 8,
-    }
-    return all(path.is_file() and path.stat().st_size == length for path, length in expected.items())
+    times = shard_path(config.out, number, TIMES)
+    frames = format_of(config)
+    paths = [shard_path(config.out, number, suffix) for suffix in frames.suffixes]
+    is_timed = times.is_file() and times.stat().st_size == num_frames * 8
+    return is_timed and frames.is_whole(ShardFiles(paths, num_frames, config.size**2))
 
 
 def checksum(frames: np.ndarray, frame_seconds: np.ndarray) -> str:
@@ -144,39 +91,56 @@ def checksum(frames: np.ndarray, frame_seconds: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _store_video(
-    source: SourceVideo, config: PrepareConfig, frames: BinaryIO, seconds: BinaryIO
-) -> dict[str, Any]:
-    """Append one video to the files of its shard; the columns of its row."""
+@contextmanager
+def _new_file(job: ShardJob, suffix: str) -> Iterator[BinaryIO]:
+    path = shard_path(job.folder, job.number, suffix)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+def _store_video(source: SourceVideo, config: PrepareConfig, files: list[BinaryIO]) -> dict[str, Any]:
+    """Append one video to the files of its shard, times first; the columns of its row."""
+    read = look_at_video if config.format == "files" else decode_video
     try:
-        video = decode_video(
+        video = read(
             source.path,
             size=config.size,
             sector=config.sector,
+            doppler=config.doppler,
             backend=config.backend,
             fps=source.manifest_fps or None,
         )
     except DecodeError as error:
-        return _columns(None) | {"reason": error.reason}
-    frames.write(video.frames.data)
-    seconds.write(video.frame_seconds.data)
-    return _columns(video) | {"reason": ""}
+        return _rejected(error.reason)
+    files[0].write(video.frame_seconds.data)
+    if isinstance(video, StoredVideo):
+        format_of(config).append(video.frames, files[1:])
+    return _columns(video)
 
 
-def _columns(video: StoredVideo | None) -> dict[str, Any]:
-    """The columns of a stored video; zeros and blanks for a rejected one."""
-    places = ("top", "left", "side", "source_height", "source_width")
-    if video is None:
-        blank = {"num_frames": 0, "fps": float("nan"), "duration_seconds": float("nan"), "checksum": ""}
-        return blank | dict.fromkeys(places, 0)
+def _columns(video: LookedAt | StoredVideo) -> dict[str, Any]:
+    frames = video.frames if isinstance(video, StoredVideo) else NO_FRAMES
     return {
-        "num_frames": len(video.frames),
+        "num_frames": len(video.frame_seconds),
         "fps": video.fps,
         "duration_seconds": duration_seconds(video.frame_seconds),
-        "checksum": checksum(video.frames, video.frame_seconds),
-        **{name: getattr(video.placement, name) for name in places},
+        **{name: getattr(video.placement, name) for name in PLACEMENT_COLUMNS},
+        "outline": outline_text(video.outline),
+        "doppler": bool(video.doppler),
+        "cm_per_pixel": video.cm_per_pixel,
+        "checksum": checksum(frames, video.frame_seconds),
+        "reason": "",
     }
 
 
-def _number(text: str) -> float:
-    return float(text) if text else float("nan")
+def _rejected(reason: str) -> dict[str, Any]:
+    """The same columns for a video that cannot be read: zeros and blanks."""
+    return {
+        "num_frames": 0,
+        **dict.fromkeys(PLACEMENT_COLUMNS, 0),
+        **dict.fromkeys(("fps", "duration_seconds", "cm_per_pixel"), float("nan")),
+        "outline": "",
+        "doppler": False,
+        "checksum": "",
+        "reason": reason,
+    }

@@ -1,48 +1,72 @@
-"""The clip store: every video decoded once, small, grey and uint8, read through memory maps."""
+"""The clip store: every video decoded once, small, grey and uint8, its frames in one of three formats."""
 
-import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from echossl.data.prepare import INDEX_FILE, REJECTED_FILE, STORE_FILE, PrepareSummary, prepare
-from echossl.data.shards import checksum, frames_path, read_table, seconds_path
+from echossl.data.formats import FORMATS, FileFrames, FrameFormat
+from echossl.data.maps import Maps, Stored, StoreSettings, part_of
+from echossl.data.shards import NO_FRAMES, checksum
+from echossl.data.store_tables import (
+    FORMAT_VERSION,
+    INDEX_FILE,
+    REJECTED_FILE,
+    TIMES,
+    read_store_file,
+    read_table,
+    shard_path,
+)
 from echossl.errors import EchosslError, UserError
 from echossl.progress import track
-
-__all__ = ["ClipStore", "PrepareSummary", "prepare"]
 
 MOST_NAMES = 10
 
 
 class ClipStore:
-    """A finished clip store. Cheap to send to reader processes: memory maps and tables are opened there anew.
+    """A finished clip store. Cheap to send to reader processes: files and tables are opened there anew.
 
     Attributes:
+        settings: what it takes to read its frames.
         path: its folder.
         size: height and width of a frame in pixels.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
-        self.path = path
-        self.size = size
-        self._frames: dict[int, np.ndarray] = {}
-        self._seconds: dict[int, np.ndarray] = {}
+    def __init__(self, settings: StoreSettings) -> None:
+        self.settings = settings
+        self.path = settings.folder
+        self.size = settings.size
+        self._maps = Maps(self.path)
+        self._reader: FrameFormat = FORMATS[settings.format](settings, self._maps)
 
     @classmethod
     def open(cls, path: Path) -> "ClipStore":
         """Open a store that ``echossl prepare`` has finished.
 
         Raises:
-            UserError: if there is none at that path.
+            UserError: if there is none at that path, or it was made by another version.
         """
         path = Path(path)
-        if not (path / STORE_FILE).is_file():
+        content = read_store_file(path)
+        if content is None:
             raise UserError(f"{path}: no finished clip store; run echossl prepare with out={path}")
-        content = json.loads((path / STORE_FILE).read_text(encoding="utf-8"))
-        return cls(path, int(content["settings"]["size"]))
+        settings = content["settings"]
+        if settings["format_version"] != FORMAT_VERSION:
+            raise UserError(
+                f"{path}: a clip store of format {settings['format_version']}, this version reads format "
+                f"{FORMAT_VERSION}; remove the folder and run echossl prepare again"
+            )
+        return cls(
+            StoreSettings(
+                folder=path,
+                size=int(settings["size"]),
+                format=settings["format"],
+                blank_doppler=settings["doppler"] == "blank",
+                backend=settings["backend"],
+            )
+        )
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -50,10 +74,10 @@ class ClipStore:
         return read_table(self.path / INDEX_FILE)
 
     @cached_property
-    def _places(self) -> list[list[int]]:
-        """Per video shard, first frame in it, number of frames; plain numbers cost least for single rows."""
-        places: list[list[int]] = self.table[["shard", "offset", "num_frames"]].to_numpy(np.int64).tolist()
-        return places
+    def _videos(self) -> list[Stored]:
+        """Where each video is, in plain numbers: pandas is slow for single rows."""
+        columns = [self.table[name].tolist() for name in ("shard", "offset", "num_frames", "path")]
+        return [Stored(*values) for values in zip(*columns, strict=True)]
 
     @cached_property
     def paths(self) -> list[str]:
@@ -68,48 +92,38 @@ class ClipStore:
     def __len__(self) -> int:
         return len(self.table)
 
-    def __reduce__(self) -> tuple[type["ClipStore"], tuple[Path, int]]:
-        return type(self), (self.path, self.size)
+    def __reduce__(self) -> tuple[type["ClipStore"], tuple[StoreSettings]]:
+        return type(self), (self.settings,)
 
     def frames(self, row: int) -> np.ndarray:
-        """The frames of a video: (num_frames, size, size) uint8, a read-only view of the file.
+        """The frames of a video: (num_frames, size, size) uint8; of a raw store a read-only view of the file.
 
         Raises:
-            EchosslError: if the file of the shard is gone or cut short.
+            EchosslError: if the file of the shard is gone, cut short or damaged.
+            DecodeError: if frames are not stored and the video file has changed or cannot be decoded.
         """
-        shard, first, count = self._places[row]
-        if shard not in self._frames:
-            flat = self._map(frames_path(self.path, shard), np.uint8)
-            num_frames = len(flat) // self.size**2
-            self._frames[shard] = flat[: num_frames * self.size**2].reshape(-1, self.size, self.size)
-        return self._part(self._frames[shard], shard, first, count)
+        return self._reader.frames(self._videos[row])
 
-    def read_into(self, place: np.ndarray, row: int, indices: np.ndarray) -> None:
+    def read_into(self, place: np.ndarray, row: int, indices: Sequence[int] | np.ndarray) -> None:
         """Copy some frames of a video.
 
         Args:
             place: (len(indices), size, size) uint8, contiguous; the frames are written here.
             row: number of the video.
-            indices: int64, numbers of its frames in any order, repeats allowed.
+            indices: whole numbers of its frames in any order, repeats allowed.
 
         Raises:
-            EchosslError: if the file of the shard is gone or cut short.
+            EchosslError: if the file of the shard is gone, cut short or damaged.
+            DecodeError: if frames are not stored and the video file has changed or cannot be decoded.
             IndexError: if an index is negative or not below the video's number of frames.
         """
-        video = self.frames(row)
-        numbers = indices.tolist()
-        if min(numbers) < 0 or max(numbers) >= len(video):
-            raise IndexError(f"frames {numbers} of a video of {len(video)}")
+        video = self._videos[row]
+        wanted = np.asarray(indices, dtype=np.int64)
+        if wanted.min() < 0 or wanted.max() >= video.num_frames:
+            raise IndexError(f"frames {list(indices)} of a video of {video.num_frames}")
         if not place.flags.c_contiguous:
             raise ValueError("place is not contiguous, the frames would be written to a copy of it")
-        # a frame's pixels as one axis: the copy runs over long stretches of memory
-        pixels, target = video.reshape(len(video), -1), place.reshape(len(place), -1)
-        first, step = numbers[0], numbers[1] - numbers[0] if len(numbers) > 1 else 1
-        if step > 0 and numbers == list(range(first, numbers[-1] + 1, step)):
-            target[...] = pixels[first : numbers[-1] + 1 : step]
-        else:
-            # mode="clip" copies straight into place where the default goes through a buffer
-            np.take(pixels, indices, axis=0, out=target, mode="clip")
+        self._reader.read_into(place, video, wanted)
 
     def frame_seconds(self, row: int) -> np.ndarray:
         """The time of each frame of a video: (num_frames,) float64, the first is 0.
@@ -117,10 +131,9 @@ class ClipStore:
         Raises:
             EchosslError: if the file of the shard is gone or cut short.
         """
-        shard, first, count = self._places[row]
-        if shard not in self._seconds:
-            self._seconds[shard] = self._map(seconds_path(self.path, shard), np.float64)
-        return self._part(self._seconds[shard], shard, first, count)
+        video = self._videos[row]
+        whole = self._maps.open(video.shard, TIMES, np.float64)
+        return part_of(whole, video, shard_path(self.path, video.shard, TIMES))
 
     def rows_for(self, manifest: pd.DataFrame) -> pd.DataFrame:
         """The rows of a manifest whose videos are stored.
@@ -152,32 +165,19 @@ class ClipStore:
         return manifest[stored].assign(row=numbers, duration_seconds=durations).reset_index(drop=True)
 
     def verify(self) -> list[int]:
-        """Read everything and compare with the checksums.
+        """Read everything and compare with the checksums; where no frames are stored, decode everything.
 
         Returns:
-            The rows whose bytes are not those that were written. Remove the ``.csv`` of their shards and run
-            ``prepare`` again to mend them.
+            The rows whose bytes are not those that were written, or whose video file has changed or cannot be
+            decoded. :func:`echossl.data.verify.verify_store` has ``prepare`` make them anew.
         """
         rows = track(range(len(self)), "verifying", total=len(self), unit="videos")
         return [row for row in rows if not self._is_whole(row)]
 
     def _is_whole(self, row: int) -> bool:
         try:
-            found = checksum(self.frames(row), self.frame_seconds(row))
+            frames, times = self.frames(row), self.frame_seconds(row)
         except EchosslError:
             return False
-        return found == str(self.table["checksum"].iloc[row])
-
-    def _map(self, path: Path, dtype: type[np.generic]) -> np.ndarray:
-        try:
-            # a plain array over the map: slicing a memmap object costs ten times as much
-            return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
-        except (OSError, ValueError) as error:
-            raise EchosslError(f"{path}: cannot be read ({error}); run echossl prepare again") from error
-
-    def _part(self, whole: np.ndarray, shard: int, first: int, count: int) -> np.ndarray:
-        if first + count > len(whole):
-            path = frames_path(self.path, shard)
-            raise EchosslError(f"{path}: holds {len(whole)} frames, expected {first + count} or more; "
-                               "run echossl prepare again")  # fmt: skip
-        return whole[first : first + count]
+        stored = NO_FRAMES if isinstance(self._reader, FileFrames) else frames
+        return checksum(stored, times) == str(self.table["checksum"].iloc[row])

@@ -41,8 +41,8 @@ def test_frames_are_views_that_cannot_be_written(store_path):
 
 def test_index_says_which_window_of_the_source_is_shown(store_path, videos):
     table = ClipStore.open(store_path).table
-    window = table[["top", "left", "side", "source_height", "source_width"]].to_numpy()
-    np.testing.assert_array_equal(window, np.broadcast_to([0, 0, 32, 32, 32], window.shape))
+    window = table[["top", "left", "height", "width", "source_height", "source_width"]].to_numpy()
+    np.testing.assert_array_equal(window, np.broadcast_to([0, 0, 32, 32, 32, 32], window.shape))
     assert table["shard"].tolist() == [row // 4 for row in range(18)]
     assert table["patient_id"].tolist() == read_manifest(videos / "manifest.csv")["patient_id"].tolist()
 
