@@ -101,8 +101,10 @@ def read_table(
     try:
         with _open_text(path) as file:
             reader = csv.reader(file)
-            places = _places(path, next(reader, []), columns, optional)
-            rows = dict(_rows(path, reader, places, only or {}))
+            header = next(reader, [])
+            places = _places(path, header, columns, optional)
+            filters = _filters(path, header, only or {})
+            rows = dict(_rows(path, reader, list(places.values()), filters))
     except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); download or save it again") from error
     names = list(places)
@@ -147,20 +149,26 @@ def _places(
     return {name: places[name.casefold()] for name in (*columns, *optional) if name.casefold() in places}
 
 
+def _filters(
+    path: Path, header: Sequence[str], only: Mapping[str, Collection[str]]
+) -> dict[int, Collection[str]]:
+    """Place in a row to the values that may stand there."""
+    return {place: only[name] for name, place in _places(path, header, [*only], ()).items()}
+
+
 def _rows(
-    path: Path, rows: Iterator[list[str]], places: Mapping[str, int], only: Mapping[str, Collection[str]]
+    path: Path, rows: Iterator[list[str]], taken: Sequence[int], filters: Mapping[int, Collection[str]]
 ) -> Iterator[tuple[int, list[str]]]:
-    taken = list(places.values())
-    filters = [(places[name], values) for name, values in only.items()]
-    last = max(taken)
+    """Row number and the cells at some places, of the rows that pass the filters."""
+    fewest = 1 + max((*taken, *filters))
     for number, row in enumerate(rows, start=2):
         if not any(row):
             continue
-        if len(row) <= last:
+        if len(row) < fewest:
             raise UserError(
-                f"{path}: row {number}: found {len(row)} cells, expected more than {last}; is the file whole?"
+                f"{path}: row {number}: found {len(row)} cells, expected {fewest} or more; is the file whole?"
             )
-        if all(row[place].strip().lower() in values for place, values in filters):
+        if all(row[place].strip().lower() in values for place, values in filters.items()):
             yield number, [row[place].strip() for place in taken]
 
 
