@@ -155,7 +155,7 @@ def parse_result(result: str, unit: str, quantity: Quantity) -> tuple[float, str
     if beside and beside != key:
         return math.nan, "two different units"
     if key not in quantity.units:
-        return math.nan, f"the unknown unit {unit.strip() or beside or '(none)'}"
+        return math.nan, f"the unknown unit {(unit.strip() if unit_key(unit) else beside) or '(none)'}"
     low = float(match["low"])
     high = float(match["high"] or low)
     # the rounding makes 400 cm/s exactly the 4.0 m/s of a threshold
