@@ -13,7 +13,7 @@ MOST_BYTES_PER_BLOCK = 192 * 2**20
 MOST_BYTES_IN_MEMORY = 512 * 2**20
 # frames that are looked at for colour, and at most how many pixels of their longer side
 COLOUR_FRAMES = 16
-COLOUR_PIXELS = 640
+COLOUR_PIXELS = 400
 
 
 def fits_in_memory(reader: VideoReader) -> bool:

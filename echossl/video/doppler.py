@@ -1,19 +1,38 @@
-"""Colour Doppler: flow painted in red, yellow, blue and cyan over the grey picture."""
+"""Colour Doppler: flow painted in red, yellow, blue and cyan over the picture of the tissue."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 Colours = npt.NDArray[np.uint8]
+Grey = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-# largest minus smallest of red, green and blue; lossy coding of grey stays far below
-LEAST_CHROMA = 48
+# grey levels between a pixel's colour and that of tissue as bright as it; lossy coding stays well below
+LEAST_CHROMA = 45
+# a tinted picture has one colour for each brightness, and beside flow there is tissue as bright as it: the
+# tint is the colour of the least coloured of the pixels of a brightness
+TINT_QUANTILE = 0.2
+LEVELS_PER_BIN = 16
+# a tint varies with the brightness by up to this share of it
+MORE_TINT = 0.35
+# what is thinner than this share of the picture is lettering, a trace or a frame around the region
+THIN = 0.006
+# what is darker than this is black
+LEAST_LIT = 23
+# painted share of what is lit in a frame that shows flow
+LEAST_SHARE = 0.003
+# share of the frames that show it; a flash in one of many is an artefact
+LEAST_FRAMES_SHARE = 0.15
+# a colour bar or logo rests; with fewer different frames that cannot be told
+LEAST_DIFFERENT = 4
+# mean grey levels between frames that differ
+LEAST_STEP = 0.1
 # colour bleeds over a pixel or two, because lossy coding halves its resolution
-BLEED = 2
-LEAST_SHARE = 0.002
+BLEED_PIXELS = 2
 
 
 @dataclass(frozen=True)
@@ -23,36 +42,106 @@ class DopplerFound:
     Attributes:
         is_doppler: whether it does.
         share: mean share of the lit pixels that are painted, 0..1.
+        frames_share: share of the frames that show it, 0..1.
     """
 
     is_doppler: bool
     share: float
+    frames_share: float
 
 
 def find_doppler(frames: Colours) -> DopplerFound:
-    """Look for colour Doppler.
+    """Look for areas whose colour is not that of tissue as bright, and that come and go.
+
+    A tint of the whole picture is no flow, nor is what is thin or never changes.
 
     Args:
-        frames: uint8 (n, height, width, 3), RGB; blank what lies outside the sector before.
+        frames: uint8 (n, height, width, 3), RGB, spread over a video; what lies outside the sector is black.
     """
-    painted = np.stack([_painted(frame) for frame in frames])
-    lit = max(1, int((frames.max(axis=-1) > 0).sum()))
-    share = float(painted.sum()) / lit
-    return DopplerFound(share >= LEAST_SHARE, share)
+    frames = _different(frames)
+    painted = np.stack([_thick(painted_pixels(frame)) for frame in frames])
+    if len(frames) >= LEAST_DIFFERENT:
+        painted &= ~painted.all(axis=0)
+    lit = np.maximum(1, (_brightest_and_darkest(frames)[0] >= LEAST_LIT).sum(axis=(1, 2)))
+    shares = painted.sum(axis=(1, 2)) / lit
+    share, frames_share = float(shares.mean()), float((shares >= LEAST_SHARE).mean())
+    return DopplerFound(frames_share >= LEAST_FRAMES_SHARE, share, frames_share)
 
 
 def blank_doppler(frames: Colours) -> Colours:
-    """Set painted pixels, and those around that their colour bleeds into, to black; each frame by itself.
+    """Set painted pixels, and those around that their colour bleeds into, to black; tissue stays as it is.
+
+    Each frame is treated by itself. The frame around the region and coloured marks go too.
 
     Args:
-        frames: uint8 (n, height, width, 3), RGB.
+        frames: uint8 (n, height, width, 3), RGB, of a video that shows colour Doppler.
+
+    Returns:
+        A copy, uint8 (n, height, width, 3).
     """
     blanked = frames.copy()
     for frame in blanked:
-        frame[ndimage.binary_dilation(_painted(frame), iterations=BLEED)] = 0
+        frame[ndimage.binary_dilation(painted_pixels(frame), iterations=BLEED_PIXELS)] = 0
     return blanked
 
 
-def _painted(frame: Colours) -> Mask:
-    painted: Mask = frame.max(axis=-1).astype(np.int16) - frame.min(axis=-1) >= LEAST_CHROMA
+def painted_pixels(frame: Colours) -> Mask:
+    """Where the colour of a frame (height, width, 3) is not that of its tissue, (height, width)."""
+    brightness, darkest = _brightest_and_darkest(frame)
+    chroma = brightness - darkest
+    painted: Mask = chroma >= LEAST_CHROMA
+    if not painted.any():
+        return painted
+    # a level of which flow is nearly all must not pass for tinted tissue
+    most_share = _pale_share(brightness, chroma) + MORE_TINT
+    levels = brightness // LEVELS_PER_BIN
+    for level in np.unique(levels[painted]):
+        here = levels == level
+        tint = _tint(frame[here], chroma[here], most_share * (level + 0.5) * LEVELS_PER_BIN)
+        painted[here] &= _spread(frame[here] - tint) >= LEAST_CHROMA
     return painted
+
+
+def _brightest_and_darkest(colours: Colours) -> tuple[Grey, Grey]:
+    """Largest and smallest of red, green and blue; numpy reduces over three values slowly."""
+    red, green, blue = np.moveaxis(colours, -1, 0)
+    return np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+
+
+def _pale_share(brightness: npt.NDArray[np.uint8], chroma: npt.NDArray[np.uint8]) -> float:
+    """Chroma as a share of the brightness, 0..1, of the least coloured lit pixels."""
+    is_lit = brightness >= LEAST_CHROMA
+    return float(np.quantile(chroma[is_lit] / brightness[is_lit], TINT_QUANTILE))
+
+
+def _tint(colours: Colours, chroma: npt.NDArray[np.uint8], most_chroma: float) -> npt.NDArray[np.float64]:
+    """Colour of tissue, (3,), less its grey, out of pixels (n, 3) that are equally bright."""
+    pale = chroma <= np.quantile(chroma, TINT_QUANTILE)
+    tint = np.median(colours[pale], axis=0)
+    tint -= tint.max()
+    return tint if -tint.min() <= most_chroma else np.zeros(3)
+
+
+def _spread(colours: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Largest minus smallest of red, green and blue."""
+    spread: npt.NDArray[np.float64] = colours.max(axis=-1) - colours.min(axis=-1)
+    return spread
+
+
+def _thick(painted: Mask) -> Mask:
+    """Without what is thin."""
+    if not painted.any():
+        return painted
+    radius = max(1, round(THIN * max(painted.shape) / 2))
+    core = np.ones((2 * radius + 1, 2 * radius + 1), dtype=np.bool_)
+    opened: Mask = ndimage.binary_opening(painted, core)
+    return opened
+
+
+def _different(frames: Colours) -> Colours:
+    """The frames that are not the same as the one before."""
+    return frames[[True, *(_step(before, after) > LEAST_STEP for before, after in pairwise(frames))]]
+
+
+def _step(before: Colours, after: Colours) -> float:
+    return float((np.maximum(before, after) - np.minimum(before, after)).mean())

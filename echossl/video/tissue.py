@@ -16,8 +16,14 @@ LEAST_FRAMES = 4
 # that sweeps over black touches each pixel in few frames only
 SURE_MOVEMENT = 2.0
 FAINT_MOVEMENT = 1.0
+# tissue changes in more than this share of the steps from frame to frame, a menu only when it comes and goes
+LEAST_CHANGES = 0.25
+OFTEN_WEIGHT = 1.5
 # grey levels above the background, for tissue that does not move
 LEAST_BRIGHTNESS = 10.0
+FAINT_BRIGHTNESS = 5.0
+# share of a still picture's border that has the same grey level, if that is a screen's background
+LEAST_PLAIN = 0.3
 # pixels of a block that is coded by itself, and how bright coding makes what is black beside a bright edge
 CODING_BLOCK = 8
 RINGING_SHARE = 0.08
@@ -52,17 +58,28 @@ def find_tissue(small: Small, factor: int) -> Mask | None:
     """Where the picture shows tissue, on the scale of the search; None if nowhere."""
     count = len(small)
     ranked = np.sort(small, axis=0)
-    # the median, because a menu or a sweeping trace may be shown for a while
-    brightness = ranked[count // 2]
-    movement = ranked[count - 1 - count // 4] - ranked[count // 4]
-    movement[_is_ringing(small.mean(axis=0), factor) | (count < LEAST_FRAMES)] = 0
+    # what is lit nearly always, because a menu, a pointer or a sweeping trace may be shown for a while
+    brightness = ranked[count // 4 if count >= LEAST_FRAMES else count // 2]
+    movement = _movement(small, ranked)
+    is_ringing = _is_ringing(small.mean(axis=0), factor)
+    movement[is_ringing | (count < LEAST_FRAMES)] = 0
     tissue = _main_part(_thick(movement >= SURE_MOVEMENT))
     if tissue.mean() < LEAST_AREA:
-        return _still_tissue(brightness)
+        return _still_tissue(brightness, is_ringing)
     tissue = _grow(tissue, _thick(movement >= FAINT_MOVEMENT))
     outside = ~_hull(tissue)
     background = float(np.median(brightness[outside])) if outside.any() else 0.0
     return _grow(tissue, _thick(brightness >= background + LEAST_BRIGHTNESS))
+
+
+def _movement(small: Small, ranked: Small) -> Small:
+    """Grey levels between the quartiles over time, as far as they change often and not once for all."""
+    count = len(small)
+    spread = ranked[count - 1 - count // 4] - ranked[count // 4]
+    steps = np.sort(np.abs(np.diff(small, axis=0)), axis=0)
+    often = steps[int((1 - LEAST_CHANGES) * len(steps))] if len(steps) else np.zeros_like(spread)
+    movement: Small = np.minimum(spread, OFTEN_WEIGHT * often)
+    return movement
 
 
 def _is_ringing(brightness: npt.NDArray[np.float32], factor: int) -> Mask:
@@ -73,15 +90,30 @@ def _is_ringing(brightness: npt.NDArray[np.float32], factor: int) -> Mask:
     return ringing
 
 
-def _still_tissue(brightness: npt.NDArray[np.float32]) -> Mask | None:
-    """The largest bright part of a still or frozen video, where lettering cannot be told by its rest."""
-    labels, count = ndimage.label(
-        _thick(brightness >= LEAST_BRIGHTNESS, radius=2 * _radius(brightness.shape))
-    )
-    if not count:
+def _still_tissue(brightness: npt.NDArray[np.float32], is_ringing: Mask) -> Mask | None:
+    """What stands out of the background of a still or frozen video.
+
+    Lettering cannot be told by its rest, hence a wider opening; fainter tissue is added where it touches.
+    """
+    contrast = np.abs(brightness - _flat_background(brightness))
+    contrast[is_ringing] = 0
+    radius = 2 * _radius(brightness.shape)
+    tissue = _main_part(_thick(contrast >= LEAST_BRIGHTNESS, radius=radius))
+    if tissue.mean() < LEAST_AREA:
         return None
-    largest: Mask = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-    return largest if largest.mean() >= LEAST_AREA else None
+    return _grow(tissue, _thick(contrast >= FAINT_BRIGHTNESS, radius=radius))
+
+
+def _flat_background(brightness: npt.NDArray[np.float32]) -> float:
+    """The grey level of a plain screen around the picture, 0 if there is none: tissue has no such level."""
+    ring = np.ones(brightness.shape, dtype=np.bool_)
+    edge = 2 * _radius(brightness.shape)
+    ring[edge:-edge, edge:-edge] = False
+    counts = np.bincount(np.rint(brightness[ring]).astype(int), minlength=3)
+    # coding moves a plain level by one
+    counts = np.convolve(counts, np.ones(3, dtype=int), mode="same")
+    level = int(np.argmax(counts))
+    return float(level) if counts[level] >= LEAST_PLAIN * ring.sum() else 0.0
 
 
 def _radius(shape: tuple[int, ...]) -> int:
