@@ -1,5 +1,6 @@
 """What a path holds, told by its first bytes and never by its suffix."""
 
+import warnings
 import zlib
 from pathlib import Path
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 from PIL import Image
 
 from echossl.errors import DecodeError
+from echossl.video.limits import too_large
 
 Kind = Literal["container", "dicom", "frames", "still", "nifti", "metaimage"]
 WORDS: dict[Kind, str] = {
@@ -143,8 +145,10 @@ def picture_name(head: bytes) -> str | None:
 def _is_single_gif(path: Path) -> bool:
     """Whether a GIF is certainly a still; animations, and damaged files, are left to the video decoder."""
     try:
-        with Image.open(path, formats=["GIF"]) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=["GIF"]) as image:
             return not getattr(image, "is_animated", True)
+    except Image.DecompressionBombError as error:
+        raise too_large(path) from error
     except (OSError, SyntaxError, ValueError, LookupError):
         return False
 

@@ -63,6 +63,7 @@ def _read_header(path: Path) -> tuple[Any, Layout]:
         from nibabel.nifti1 import Nifti1Header
         from nibabel.nifti2 import Nifti2Header
         from nibabel.spatialimages import HeaderDataError
+        from nibabel.wrapstruct import WrapStructError
     except ImportError as error:
         raise UserError(f"{path}: NIfTI files need nibabel; {INSTALL}") from error
     try:
@@ -76,7 +77,7 @@ def _read_header(path: Path) -> tuple[Any, Layout]:
         # units of no known code are refused here as well
         header.get_xyzt_units()
         return header, _layout(path, header, LEAST_OFFSET[version])
-    except (OSError, EOFError, zlib.error, HeaderDataError, *HEADER_ERRORS) as error:
+    except (OSError, EOFError, zlib.error, HeaderDataError, WrapStructError, *HEADER_ERRORS) as error:
         raise DecodeError(path, "has a damaged NIfTI header; copy it again") from error
 
 

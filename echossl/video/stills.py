@@ -7,6 +7,7 @@ number of bits can hold, so that all pictures of a folder are scaled alike.
 
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,14 +32,8 @@ SUFFIXES = frozenset(
 )
 # what Pillow raises for damaged pictures
 PILLOW_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    LookupError,
-    TypeError,
-    EOFError,
-    OverflowError,
-    struct.error,
+    *(OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    *(EOFError, OverflowError, struct.error, zlib.error),
 )
 PHOTOMETRIC, BITS_PER_SAMPLE, WHITE_IS_ZERO = 262, 258, 0
 

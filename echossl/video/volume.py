@@ -215,7 +215,7 @@ def unpacked(path: Path, chunks: Iterator[bytes], most_bytes: int) -> tuple[IO[b
     Args:
         path: the file they come from.
         chunks: the bytes, in pieces of bounded size.
-        most_bytes: as many are needed; what comes after them is not unpacked.
+        most_bytes: as many are needed; little more is unpacked.
 
     Returns:
         The open file, and how many bytes it holds.
@@ -227,7 +227,8 @@ def unpacked(path: Path, chunks: Iterator[bytes], most_bytes: int) -> tuple[IO[b
     # the reader closes it
     file = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
     try:
-        while file.tell() < most_bytes and (chunk := next(chunks, b"")):
+        # one piece beyond shows gzip's end, where its checksum stands
+        while file.tell() <= most_bytes and (chunk := next(chunks, b"")):
             file.write(chunk)
     except (OSError, EOFError, zlib.error) as error:
         file.close()

@@ -243,6 +243,15 @@ def test_pictures_that_claim_to_be_huge_are_not_decoded(tmp_path: Path, size: tu
         open_video(tmp_path / "v.png")
 
 
+def test_a_gif_that_claims_to_be_huge(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "v", "GIF")
+    data = bytearray((tmp_path / "v").read_bytes())
+    data[6:10] = b"\xff\xff\xff\xff"
+    (tmp_path / "v").write_bytes(data)
+    with pytest.raises(DecodeError, match="more than 64 megapixels"):
+        open_video(tmp_path / "v")
+
+
 def test_pixels_of_odd_types_are_refused(tmp_path: Path) -> None:
     for values in (np.zeros((8, 8), np.float32), np.zeros((8, 8), np.int32)):
         Image.fromarray(values).save(tmp_path / "v.tif")

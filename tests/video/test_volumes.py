@@ -235,8 +235,16 @@ def test_cut_files(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(data)[:-900])
     with pytest.raises(DecodeError, match="is cut, or its packed data are damaged"):
         open_video(path)
+    wrong = bytearray(gzip.compress(data, compresslevel=0))
+    wrong[2000] ^= 1
+    path.write_bytes(wrong)
+    with pytest.raises(DecodeError, match=r"damaged \(CRC check failed"):
+        open_video(path)
     path.write_bytes(gzip.compress(data[:-700]))
     with pytest.raises(DecodeError, match="promises 6 frames, 4 of them are in the file whole"):
+        open_video(path)
+    path.write_bytes(write_nifti(tmp_path / "v.nii", STORED, version=2).read_bytes()[:500])
+    with pytest.raises(DecodeError, match="has a damaged NIfTI header"):
         open_video(path)
     # in several members, as parallel packers write it, with something behind
     path.write_bytes(gzip.compress(data[:900]) + gzip.compress(data[900:]) + bytes(40))
