@@ -1,98 +1,164 @@
-"""Open every video of a manifest before the long work starts, and say what cannot be used."""
+"""Look through every video of a manifest before the long work starts, and say what cannot be used."""
 
-import math
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
 from echossl.config.video import ClipConfig
-from echossl.data.decode import frame_times
+from echossl.data.across import duplicate_findings, first_with_same_pixels, split_findings
+from echossl.data.check_video import Checked, check_video, refused
 from echossl.data.manifest import read_manifest
-from echossl.data.workers import leave_if_stopped, run_jobs
-from echossl.errors import DecodeError
+from echossl.data.workers import leave_if_stopped, run_jobs, working_on
+from echossl.files import atomic_path
 from echossl.progress import progress
-from echossl.video.reader import open_video
-from echossl.video.sampling import duration_seconds
 
 DEFAULT_CLIP = ClipConfig()
-VIDEOS_PER_JOB = 16
+VIDEOS_PER_JOB = 8
+SECONDS_PER_VIDEO = 600.0
+# between several findings of one video; a reason in words has semicolons of its own
+BETWEEN = " | "
+COLUMNS = (
+    "path",
+    "patient_id",
+    "num_frames",
+    "fps",
+    "height",
+    "width",
+    "duration_seconds",
+    "digest",
+    "duplicate_of",
+    "problem",
+    "note",
+)
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What a video file is; ``problem`` is empty if it can be used, ``note`` says what is odd about it."""
+class CheckJob:
+    """Some videos for one worker.
 
-    path: str
-    num_frames: int = 0
-    fps: float = math.nan
-    height: int = 0
-    width: int = 0
-    duration_seconds: float = 0.0
-    problem: str = ""
-    note: str = ""
+    Attributes:
+        videos: path and the manifest's frame rate of each.
+        clip: what will be cut from them.
+        refused: path and reason of those that ended a worker process.
+    """
+
+    videos: tuple[tuple[str, float], ...]
+    clip: ClipConfig
+    refused: tuple[tuple[str, str], ...] = ()
 
 
-def check(manifest_path: Path, workers: int, *, clip: ClipConfig = DEFAULT_CLIP) -> pd.DataFrame:
-    """Open every file of a manifest and decode its first, middle and last frame.
+def check(
+    manifest_path: Path,
+    workers: int,
+    *,
+    clip: ClipConfig = DEFAULT_CLIP,
+    seconds_per_video: float = SECONDS_PER_VIDEO,
+) -> pd.DataFrame:
+    """Decode every frame of every file of a manifest, each where a crash of its decoder hurts nothing else.
 
     Args:
         manifest_path: the manifest.
         workers: processes; 0 takes one per core.
         clip: a shorter video gets a note, or is a problem where ``clip.too_short`` is ``error``.
+        seconds_per_video: a video that takes longer is unreadable.
 
     Returns:
         One row per video in the order of the manifest: ``path, patient_id, num_frames, fps, height, width,
-        duration_seconds, problem, note``. Nothing raises for the sake of one video.
+        duration_seconds, digest, duplicate_of, problem, note``. ``digest`` is equal for equal pixels,
+        ``duplicate_of`` the path of the first video with them. ``problem`` is empty if the video can be used;
+        it and ``note`` hold ``kind: words``, several joined by `` | ``. A missing file and a patient in two
+        splits are problems of their rows. Nothing raises for the sake of one video.
 
     Raises:
-        ManifestError: if the table itself has faults.
+        ManifestError: if the table itself has other faults.
     """
-    table = read_manifest(manifest_path)
+    table = read_manifest(manifest_path, lenient=True)
+    checked = _look_through(table, workers, clip, seconds_per_video)
+    repeats = first_with_same_pixels([video.digest for video in checked])
+    for finding in chain(split_findings(table), duplicate_findings(table, repeats)):
+        video = checked[finding.row]
+        (video.problems if finding.is_problem else video.notes).append(finding.text)
+    rows = [
+        asdict(video)
+        | {
+            "patient_id": patient,
+            "duplicate_of": table.loc[repeats[row], "path"] if row in repeats else "",
+            "problem": BETWEEN.join(video.problems),
+            "note": BETWEEN.join(video.notes),
+        }
+        for row, (video, patient) in enumerate(zip(checked, table["patient_id"], strict=True))
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def summarise_check(table: pd.DataFrame) -> list[str]:
+    """What a person wants to read first: how many videos can be used, and how many of each finding there are.
+
+    Args:
+        table: as :func:`check` gives it.
+
+    Returns:
+        Lines of text.
+    """
+    bad = int((table["problem"] != "").sum())
+    odd = int(((table["note"] != "") & (table["problem"] == "")).sum())
+    lines = [f"{len(table)} videos: {len(table) - bad} can be used, {odd} of them with a note; {bad} cannot"]
+    for column in ("problem", "note"):
+        found = [
+            (text.partition(": ")[0], path, text)
+            for path, texts in zip(table["path"], table[column], strict=True)
+            for text in texts.split(BETWEEN)
+            if text
+        ]
+        counts = Counter(kind for kind, _, _ in found)
+        example = {kind: f"{path}: {text.partition(': ')[2]}" for kind, path, text in reversed(found)}
+        lines += [f"{column} {kind}: {count}, first {example[kind]}" for kind, count in counts.most_common()]
+    return lines
+
+
+def write_check(table: pd.DataFrame, out: Path) -> None:
+    """Write the table of :func:`check` as CSV, whole or not at all."""
+    with atomic_path(out) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _look_through(
+    table: pd.DataFrame, workers: int, clip: ClipConfig, seconds_per_video: float
+) -> list[Checked]:
     rates = table["fps"] if "fps" in table else pd.Series(float("nan"), index=table.index)
     videos = list(zip(table["path"], rates.astype(float), strict=True))
     jobs = [
-        (tuple(videos[first : first + VIDEOS_PER_JOB]), clip)
+        CheckJob(tuple(videos[first : first + VIDEOS_PER_JOB]), clip)
         for first in range(0, len(videos), VIDEOS_PER_JOB)
     ]
     found: dict[int, list[Checked]] = {}
+    bad = 0
     with progress("checking", total=len(videos), unit="videos") as bar:
-        for number, checked in run_jobs(_check_some, jobs, workers=workers):
+        for number, checked in run_jobs(
+            _check_some, jobs, workers=workers, without=_without, item_seconds=seconds_per_video
+        ):
             found[number] = checked
-            bar.advance(len(checked))
-    rows = [asdict(video) for number in sorted(found) for video in found[number]]
-    result = pd.DataFrame(rows)
-    result.insert(1, "patient_id", table["patient_id"])
-    return result
+            bad += sum(bool(video.problems) for video in checked)
+            bar.advance(len(checked), f"{bad} cannot be used" if bad else "")
+    return [video for number in sorted(found) for video in found[number]]
 
 
-def _check_some(job: tuple[Sequence[tuple[str, float]], ClipConfig]) -> list[Checked]:
-    videos, clip = job
-    return [_check_one(path, fps, clip) for path, fps in videos]
+def _without(job: CheckJob, path: str, reason: str) -> CheckJob:
+    return replace(job, refused=(*job.refused, (path, reason)))
 
 
-def _check_one(path: str, manifest_fps: float, clip: ClipConfig) -> Checked:
-    leave_if_stopped()
-    try:
-        with open_video(path) as reader:
-            last = reader.num_frames - 1
-            reader.read([0, last // 2, last])
-            times, fps = frame_times(reader, path, None if math.isnan(manifest_fps) else manifest_fps)
-            found = Checked(
-                path, reader.num_frames, fps, reader.height, reader.width, duration_seconds(times)
-            )
-    except DecodeError as error:
-        return Checked(path, problem=error.reason)
-    return _judged(found, clip)
-
-
-def _judged(found: Checked, clip: ClipConfig) -> Checked:
-    """A clip can repeat what is shorter than it, unless that is said to be an error."""
-    if found.num_frames == 1:
-        odd = "a single picture, no video"
-    elif found.duration_seconds < clip.clip_seconds:
-        odd = f"too short: {found.duration_seconds:.5g} s, a clip takes {clip.clip_seconds:g} s"
-    else:
-        return found
-    return replace(found, problem=odd) if clip.too_short == "error" else replace(found, note=odd)
+def _check_some(job: CheckJob) -> list[Checked]:
+    bad = dict(job.refused)
+    checked = []
+    for path, fps in job.videos:
+        leave_if_stopped()
+        if path in bad:
+            checked.append(refused(path, bad[path]))
+        else:
+            working_on(path)
+            checked.append(check_video(path, fps, job.clip))
+    working_on(None)
+    return checked

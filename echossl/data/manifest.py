@@ -19,12 +19,13 @@ REQUIRED_COLUMNS = ("path", "patient_id")
 TEXT_COLUMNS = ("path", "patient_id", "study_id", "view", "side", "source", "split", "report")
 
 
-def read_manifest(path: Path, *, binary_columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_manifest(path: Path, *, binary_columns: Sequence[str] = (), lenient: bool = False) -> pd.DataFrame:
     """Read and check a manifest.
 
     Args:
         path: a ``.csv`` (UTF-8, commas) or ``.parquet`` file.
         binary_columns: label columns that must be there and hold 0, 1 or nothing.
+        lenient: let missing files and patients in two splits pass, for one who tells them video by video.
 
     Returns:
         The table in file order. ``path`` is absolute (relative ones start at the manifest's folder), ids are
@@ -40,7 +41,8 @@ def read_manifest(path: Path, *, binary_columns: Sequence[str] = ()) -> pd.DataF
         raise ManifestError(f"{path}: no such file; make a manifest with echossl index")
     cells = read_parquet_cells(path) if path.suffix == ".parquet" else read_csv_cells(path)
     table = _with_absolute_paths(cells.table, path.absolute().parent)
-    faults = [*cells.faults, *find_faults(table, REQUIRED_COLUMNS, binary_columns)]
+    faults = find_faults(table, REQUIRED_COLUMNS, binary_columns, lenient=lenient)
+    faults = [*cells.faults, *faults]
     if faults:
         raise ManifestError("\n".join(f"{path}: {fault}" for fault in faults))
     return _typed(table)

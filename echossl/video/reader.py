@@ -28,6 +28,7 @@ class VideoReader(ABC):
             file states no rate all but the first are NaN: a rate is never invented.
         cm_per_pixel: height of a pixel in cm, or None where the file does not state it.
         pixel_aspect: height of a pixel divided by its width; 1.0 for square ones.
+        declared_frames: how many frames the header promises, which is not to be trusted, or None.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class VideoReader(ABC):
     frame_seconds: npt.NDArray[np.float64]
     cm_per_pixel: float | None = None
     pixel_aspect: float = 1.0
+    declared_frames: int | None = None
 
     def read(self, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Decode frames in any order, repeats allowed.

@@ -138,9 +138,20 @@ def test_unnamed_columns_are_left_alone(tmp_path):
     assert table["many"].tolist() == [0, 7]
 
 
-def test_a_folder_is_no_video(tmp_path):
+def test_a_folder_of_pictures_is_a_video(tmp_path):
     (tmp_path / "clip_1").mkdir()
-    assert faults_of(make(tmp_path, "path,patient_id\nclip_1,1\n"))[0].startswith("row 2: no such file")
+    table = read_manifest(make(tmp_path, "path,patient_id\nclip_1/,1\nclip_2,2\n"), lenient=True)
+    assert table["path"].tolist() == [str(tmp_path / "clip_1"), str(tmp_path / "clip_2")]
+    assert faults_of(tmp_path / "manifest.csv")[0].startswith("row 3: no such file")
+
+
+def test_leniently_only_what_a_look_at_the_videos_tells_passes(tmp_path):
+    text = "path,patient_id,split\na.avi,1,train\ngone.avi,1,test\nb.avi,,test\n"
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(make(tmp_path, text), lenient=True)
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path}/manifest.csv: row 4: patient_id is empty; every video needs one"
+    ]
 
 
 def test_written_and_read_again_it_is_the_same(tmp_path):
