@@ -69,23 +69,29 @@ def check(
 
 def prepare(
     words: Words = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Compare a finished store's checksums.")] = False,
+    verify: Annotated[
+        Path | None, typer.Option(help="Do nothing but compare the checksums of this finished store.")
+    ] = None,
     audit: Annotated[
         Path | None,
         typer.Option(help="Also draw this PNG: 100 random videos before and after, for a person to look at."),
     ] = None,
 ) -> None:
     """Decode every video once into the clip store."""
+    if verify:
+        from echossl.data.verify import verify_store
+
+        found = verify_store(verify)
+        typer.echo(found.as_text())
+        raise typer.Exit(1 if found.damaged else 0)
+
     from echossl.config.data import PrepareConfig
 
     config = settings(PrepareConfig, words)
 
-    from echossl.data import prepare as preparing
+    from echossl.data.prepare import prepare as prepare_store
 
-    if verify:
-        typer.echo(preparing.verify_store(config.out).as_text())
-        return
-    summary = preparing.prepare(config)
+    summary = prepare_store(config)
     typer.echo(f"{config.out}: {summary.as_text()}")
     if audit and not summary.missing_shards:
         from echossl.data.audit import write_audit
