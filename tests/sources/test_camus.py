@@ -55,7 +55,7 @@ def test_what_the_info_files_say(root):
         assert row.fps == float(said["FrameRate"])
         assert row.ef == float(said["EF"]) == pytest.approx(ejection_fraction(int(row.patient_id[7:]) - 1))
         assert (row.ef_below_50, row.ef_below_40) == (float(row.ef < 50), float(row.ef < 40))
-        assert (row.age, row.sex) == (float(said["Age"]), said["Sex"].lower())
+        assert (row.age_years, row.sex) == (float(said["Age"]), said["Sex"])
         assert row.image_quality == said["ImageQuality"].lower()
         # the file counts from 1, frames are counted from 0
         frames = nibabel.load(row.path).shape[2]
@@ -117,12 +117,16 @@ def test_info_files_that_are_lost_or_odd(copy):
     (folder / "patient0002" / "Info_2CH.cfg").write_text("EF: 0.56\nFrameRate: 0\nAge: old\nno pair\n: \n")
     found = index_camus(copy, CamusSource(views=("2CH",))).set_index("patient_id")
     both = ["patient0001", "patient0002"]
-    assert found.loc[both, ["fps", "ef", "ef_below_50", "age", "es_frame"]].isna().all(axis=None)
-    assert found.loc["patient0003":, ["fps", "ef", "ef_below_50", "age", "es_frame"]].notna().all(axis=None)
+    assert found.loc[both, ["fps", "ef", "ef_below_50", "age_years", "es_frame"]].isna().all(axis=None)
+    assert (
+        found.loc["patient0003":, ["fps", "ef", "ef_below_50", "age_years", "es_frame"]]
+        .notna()
+        .all(axis=None)
+    )
     note = index_camus(copy, CamusSource(views=("2CH",))).attrs["note"]
     assert "without a FrameRate in an Info file, give them one in the column fps: 2" in note
     assert "ef that cannot be, left empty: 1 (first: 0.56)" in note
-    assert "age that cannot be, left empty: 1 (first: old)" in note
+    assert "age_years that cannot be, left empty: 1 (first: old)" in note
     assert "Info_2CH.cfg" in note
 
 

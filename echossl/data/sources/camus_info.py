@@ -18,9 +18,9 @@ NUMBERS = {
     "lvesv": "esv_ml",
     "ed": "ed_frame",
     "es": "es_frame",
-    "age": "age",
+    "age": "age_years",
 }
-TEXTS = {"sex": "sex", "imagequality": "image_quality"}
+TEXTS = {"sex": ("sex", str.upper), "imagequality": ("image_quality", str.lower)}
 FRAMES = ("ed_frame", "es_frame")
 LABELS = ("ef_below_50", "ef_below_40")
 # an ejection fraction in percent lies between 1 and 100, everything else is above 0
@@ -37,10 +37,9 @@ def read_infos(paths: Sequence[Path], are_stills: pd.Series) -> pd.DataFrame:
 
     Returns:
         One row per path. What any of the files says of: fps, ef (percent), edv_ml, esv_ml, ed_frame and
-        es_frame (the first frame is 0), age (years), sex, image_quality (both in lower case), ``ef_below_50``
-        and ``ef_below_40``. Cells are empty where a file does not say, or says what cannot be;
-        ``attrs["note"]`` counts the latter, and the
-        files that are not there.
+        es_frame (the first frame is 0), age_years, sex (F, M), image_quality (good, medium, poor),
+        ``ef_below_50`` and ``ef_below_40``. Cells are empty where a file does not say, or says what cannot
+        be; ``attrs["note"]`` counts the latter, and the files that are not there.
     """
     infos = [_read(path) for path in paths]
     table = pd.DataFrame(index=range(len(paths)))
@@ -55,8 +54,8 @@ def read_infos(paths: Sequence[Path], are_stills: pd.Series) -> pd.DataFrame:
             values = (values - 1).mask(are_stills)
         if values.notna().any():
             table[name] = values
-    for key, name in TEXTS.items():
-        words = [info.get(key, "").lower() for info in infos]
+    for key, (name, written) in TEXTS.items():
+        words = [written(info.get(key, "")) for info in infos]
         if any(words):
             table[name] = words
     if "ef" in table:
