@@ -21,7 +21,7 @@ import numpy as np
 
 from echossl.config.data import PrepareConfig
 from echossl.data.decode import read_placed
-from echossl.data.maps import Maps, Stored, StoreSettings, part_of
+from echossl.data.maps import Maps, Stored, StoreSettings
 from echossl.data.origin import SourceVideo, source_video
 from echossl.data.store_tables import (
     outline_of,
@@ -70,15 +70,15 @@ class FrameFormat(ABC):
         return all(path.is_file() and path.stat().st_size == expected for path in files.paths)
 
     @abstractmethod
-    def read_into(self, place: np.ndarray, video: Stored, indices: np.ndarray) -> None:
-        """Copy frames of a video, which has them, to a contiguous (len(indices), size, size) uint8."""
+    def read_into(self, place: np.ndarray, video: Stored, numbers: list[int]) -> None:
+        """Copy frames of a video, which has them, to a contiguous (len(numbers), size, size) uint8."""
 
     def frames(self, video: Stored) -> np.ndarray:
         """All frames of a video: (num_frames, size, size) uint8."""
         frames = np.empty((video.num_frames, self.settings.size, self.settings.size), dtype=np.uint8)
         for first in range(0, video.num_frames, FRAMES_PER_BLOCK):
             block = frames[first : first + FRAMES_PER_BLOCK]
-            self.read_into(block, video, np.arange(first, first + len(block)))
+            self.read_into(block, video, list(range(first, first + len(block))))
         return frames
 
 
@@ -87,25 +87,23 @@ class RawFrames(FrameFormat):
 
     suffixes = ("bin",)
 
-    def read_into(self, place: np.ndarray, video: Stored, indices: np.ndarray) -> None:
+    def read_into(self, place: np.ndarray, video: Stored, numbers: list[int]) -> None:
         """See :class:`FrameFormat`."""
         # a frame's pixels as one axis: the copy runs over long stretches of memory
         pixels, target = self._pixels(video), place.reshape(len(place), -1)
-        numbers: list[int] = indices.tolist()
         first, step = numbers[0], numbers[1] - numbers[0] if len(numbers) > 1 else 1
         if step > 0 and numbers == list(range(first, numbers[-1] + 1, step)):
             target[...] = pixels[first : numbers[-1] + 1 : step]
         else:
             # mode="clip" copies straight into place where the default goes through a buffer
-            np.take(pixels, indices, axis=0, out=target, mode="clip")
+            np.take(pixels, numbers, axis=0, out=target, mode="clip")
 
     def frames(self, video: Stored) -> np.ndarray:
         """All frames of a video: (num_frames, size, size) uint8, a read-only view of the file."""
         return self._pixels(video).reshape(-1, self.settings.size, self.settings.size)
 
     def _pixels(self, video: Stored) -> np.ndarray:
-        whole = self.maps.open(video.shard, "bin", np.uint8, self.settings.size**2)
-        return part_of(whole, video, shard_path(self.settings.folder, video.shard, "bin"))
+        return self.maps.part(video, "bin", "uint8", self.settings.size**2)
 
 
 class CompressedFrames(FrameFormat):
@@ -130,22 +128,25 @@ class CompressedFrames(FrameFormat):
         last = np.fromfile(ends, dtype=np.int64)[-1] if files.num_frames else 0
         return bool(packed.stat().st_size == last)
 
-    def read_into(self, place: np.ndarray, video: Stored, indices: np.ndarray) -> None:
+    def read_into(self, place: np.ndarray, video: Stored, numbers: list[int]) -> None:
         """See :class:`FrameFormat`."""
-        folder, shard = self.settings.folder, video.shard
-        packed = self.maps.open(shard, "deflate", np.uint8)
-        whole = self.maps.open(shard, ENDS, np.int64)
-        part_of(whole, video, shard_path(folder, shard, ENDS))
+        packed, bounds = self.maps.whole(video.shard, "deflate", "uint8", 1), self._bounds(video)
         target = place.reshape(len(place), -1)
         try:
-            for pixels, index in zip(target, (indices + video.first).tolist(), strict=True):
-                begin = whole[index - 1] if index else 0
-                unpacked = zlib.decompress(packed[begin : whole[index]].data, bufsize=target.shape[1])
-                pixels[...] = np.frombuffer(unpacked, dtype=np.uint8)
+            for pixels, number in zip(target, numbers, strict=True):
+                frame = packed[bounds[number] : bounds[number + 1]].data
+                pixels[...] = np.frombuffer(zlib.decompress(frame, bufsize=len(pixels)), dtype=np.uint8)
         except (zlib.error, ValueError) as error:
-            path = shard_path(folder, shard, "deflate")
-            raise EchosslError(f"{path}: is damaged ({error}); run echossl prepare with --verify") from error
+            path = shard_path(self.settings.folder, video.shard, "deflate")
+            raise EchosslError(f"{path}: is damaged ({error}); run echossl prepare --verify") from error
         _sum_up(place)
+
+    def _bounds(self, video: Stored) -> list[int]:
+        """Where the frames of a video begin, and where the last one ends: num_frames + 1 bytes."""
+        ends: list[int] = self.maps.part(video, ENDS, "int64")[:, 0].tolist()
+        # the first begins where the video before it ends
+        begin = self.maps.whole(video.shard, ENDS, "int64", 1)[video.first - 1, 0] if video.first else 0
+        return [int(begin), *ends]
 
 
 class FileFrames(FrameFormat):
@@ -155,7 +156,7 @@ class FileFrames(FrameFormat):
         super().__init__(settings, maps)
         self._videos_of = lru_cache(MOST_TABLES)(self._read_videos)
 
-    def read_into(self, place: np.ndarray, video: Stored, indices: np.ndarray) -> None:
+    def read_into(self, place: np.ndarray, video: Stored, numbers: list[int]) -> None:
         """See :class:`FrameFormat`."""
         source, window, outline, doppler = self._videos_of(video.shard)[video.path]
         if source_video(source.path, source.manifest_fps) != source:
@@ -164,7 +165,7 @@ class FileFrames(FrameFormat):
             )
         place[...] = read_placed(
             source.path,
-            indices.tolist(),
+            numbers,
             placement=window,
             outline=outline,
             blank_doppler=doppler and self.settings.blank_doppler,

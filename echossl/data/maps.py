@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from echossl.config.video import Backend
 from echossl.data.store_tables import shard_path
@@ -52,10 +51,25 @@ class Maps:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.open = lru_cache(MOST_MAPS)(self._open)
+        self.whole = lru_cache(MOST_MAPS)(self._whole)
 
-    def _open(self, shard: int, suffix: str, dtype: DTypeLike, *item: int) -> np.ndarray:
-        """Map a file of a shard as (n, *item); what is left at its end is not seen.
+    def part(self, video: Stored, suffix: str, dtype: str, item_length: int = 1) -> np.ndarray:
+        """What belongs to a video in a file of its shard: (num_frames, item_length).
+
+        Raises:
+            EchosslError: if the file is gone or cut short.
+        """
+        whole: np.ndarray = self.whole(video.shard, suffix, dtype, item_length)
+        end = video.first + video.num_frames
+        if end > len(whole):
+            path = shard_path(self._folder, video.shard, suffix)
+            raise EchosslError(
+                f"{path}: holds {len(whole)} frames, expected {end} or more; run echossl prepare again"
+            )
+        return whole[video.first : end]
+
+    def _whole(self, shard: int, suffix: str, dtype: str, item_length: int) -> np.ndarray:
+        """Map a file of a shard as (items, item_length); part of an item at its end is not seen.
 
         Raises:
             EchosslError: if it cannot be read.
@@ -66,19 +80,5 @@ class Maps:
             flat = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
         except (OSError, ValueError) as error:
             raise EchosslError(f"{path}: cannot be read ({error}); run echossl prepare again") from error
-        item_bytes = int(np.prod(item, dtype=np.int64)) * np.dtype(dtype).itemsize
-        return flat[: len(flat) // item_bytes * item_bytes].view(dtype).reshape(-1, *item)
-
-
-def part_of(whole: np.ndarray, video: Stored, path: Path) -> np.ndarray:
-    """The items of a video among those of its shard.
-
-    Raises:
-        EchosslError: if the file is cut short.
-    """
-    end = video.first + video.num_frames
-    if end > len(whole):
-        raise EchosslError(
-            f"{path}: holds {len(whole)} frames, expected {end} or more; run echossl prepare again"
-        )
-    return whole[video.first : end]
+        item_bytes = item_length * np.dtype(dtype).itemsize
+        return flat[: len(flat) // item_bytes * item_bytes].view(np.dtype(dtype)).reshape(-1, item_length)

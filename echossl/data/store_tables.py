@@ -98,7 +98,8 @@ def sources_of(table: pd.DataFrame) -> list[SourceVideo]:
 def placements_of(table: pd.DataFrame, size: int) -> list[Placement]:
     """The window of the source that each video of a table shows."""
     windows: list[list[int]] = table[list(PLACEMENT_COLUMNS)].to_numpy(dtype=np.int64).tolist()
-    return [Placement(*window, size) for window in windows]
+    named = (dict(zip(PLACEMENT_COLUMNS, window, strict=True)) for window in windows)
+    return [Placement(**window, size=size) for window in named]
 
 
 def outline_text(outline: Outline) -> str:
