@@ -1,11 +1,13 @@
 """When the frames of a DICOM cine are shown: the tags that say so, in order of trust; zeros mean nothing."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from echossl.video.dicom_header import value_of
 
 Times = tuple[npt.NDArray[np.float64], float | None]
 
@@ -35,12 +37,12 @@ def frame_times(tags: Any, num_frames: int) -> Times:
         holds a usable value.
     """
     readings: list[Callable[[], Times | None]] = [
-        lambda: _from_rate(1000 / time if (time := _positive(tags.get("FrameTime"))) else None, num_frames),
-        lambda: _from_vector(tags.get("FrameTimeVector"), num_frames),
-        lambda: _from_rate(_positive(tags.get("CineRate")), num_frames),
-        lambda: _from_rate(_positive(tags.get("RecommendedDisplayFrameRate")), num_frames),
+        lambda: _from_rate(_per_second(value_of(tags, "FrameTime")), num_frames),
+        lambda: _from_vector(value_of(tags, "FrameTimeVector"), num_frames),
+        lambda: _from_rate(_positive(value_of(tags, "CineRate")), num_frames),
+        lambda: _from_rate(_positive(value_of(tags, "RecommendedDisplayFrameRate")), num_frames),
     ]
-    if tags.get("FrameIncrementPointer") == FRAME_TIME_VECTOR:
+    if value_of(tags, "FrameIncrementPointer") == FRAME_TIME_VECTOR:
         readings.insert(0, readings.pop(1))
     for reading in readings:
         times = reading()
@@ -58,6 +60,11 @@ def _positive(value: object) -> float | None:
     return number if math.isfinite(number) and number > 0 else None
 
 
+def _per_second(milliseconds: object) -> float | None:
+    time = _positive(milliseconds)
+    return _positive(1000 / time) if time else None
+
+
 def _from_rate(frames_per_second: float | None, num_frames: int) -> Times | None:
     if frames_per_second is None:
         return None
@@ -66,10 +73,11 @@ def _from_rate(frames_per_second: float | None, num_frames: int) -> Times | None
 
 def _from_vector(vector: Any, num_frames: int) -> Times | None:
     """Times from the distances between frames; the first entry is no distance within the video."""
-    if vector is None or isinstance(vector, str | float) or len(vector) < num_frames or num_frames < 2:
+    if not isinstance(vector, Sequence) or isinstance(vector, str) or not 2 <= num_frames <= len(vector):
         return None
     gaps = [_positive(value) for value in vector[1:num_frames]]
     if None in gaps:
         return None
     seconds = np.concatenate([[0.0], np.cumsum(np.array(gaps, dtype=np.float64))]) / 1000
-    return seconds, (num_frames - 1) / float(seconds[-1])
+    rate = _positive((num_frames - 1) / float(seconds[-1]))
+    return None if rate is None else (seconds, rate)
