@@ -85,6 +85,9 @@ class CamusSource(Config):
 
     name: Literal["camus"] = "camus"
     views: tuple[Literal["2CH", "4CH"], ...] = Field(("2CH", "4CH"), description="Views to take.")
+    fps: float | None = Field(
+        None, gt=0, description="Frame rate of the sequences whose Info file does not state one."
+    )
 
 
 class MimicIvEchoSource(Config):

@@ -40,21 +40,24 @@ def build_camus(phantom_manifest: pd.DataFrame, root: Path) -> Path:
 
 
 def build_camus_first(phantom_manifest: pd.DataFrame, root: Path) -> Path:
-    """The first distribution: ``training/`` and ``testing/``, whose patients are numbered alike."""
+    """The first distribution: ``training/`` and ``testing/``, whose patients are numbered alike.
+
+    Its Info files state no frame rate.
+    """
     counts = {"training": 0, "testing": 0}
     for number, videos in _patients(phantom_manifest):
         half = "testing" if number % 5 == 4 else "training"
         counts[half] += 1
         name = f"patient{counts[half]:04d}"
         for view, path in zip(VIEWS, videos["path"], strict=False):
-            frames, fps = _half_beat(path)
+            frames, _ = _half_beat(path)
             stem = root / half / name / f"{name}_{view}"
             stem.parent.mkdir(parents=True, exist_ok=True)
             for what, array in (("sequence", frames), ("ED", frames[:1]), ("ES", frames[-1:])):
                 _write_mhd(Path(f"{stem}_{what}.mhd"), array)
                 if half == "training" and what != "sequence":
                     _write_mhd(Path(f"{stem}_{what}_gt.mhd"), np.zeros_like(array))
-            _write_info(stem.with_name(f"Info_{view}.cfg"), number, len(frames), fps, ef="LVef")
+            _write_info(stem.with_name(f"Info_{view}.cfg"), number, len(frames), None, ef="LVef")
     return root
 
 
@@ -101,8 +104,8 @@ def _write_mhd(path: Path, frames: np.ndarray) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _write_info(path: Path, number: int, num_frames: int, fps: float, *, ef: str) -> None:
-    lines = (
+def _write_info(path: Path, number: int, num_frames: int, fps: float | None, *, ef: str) -> None:
+    lines = [
         "ED: 1",
         f"ES: {num_frames}",
         f"NbFrame: {num_frames}",
@@ -110,6 +113,6 @@ def _write_info(path: Path, number: int, num_frames: int, fps: float, *, ef: str
         f"Age: {50 + number}",
         f"ImageQuality: {('Good', 'Medium', 'Poor')[number % 3]}",
         f"{ef}: {ejection_fraction(number):.1f}",
-        f"FrameRate: {fps:.1f}",
-    )
+        *([f"FrameRate: {fps:.1f}"] if fps else []),
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

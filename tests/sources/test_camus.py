@@ -124,7 +124,7 @@ def test_info_files_that_are_lost_or_odd(copy):
         .all(axis=None)
     )
     note = index_camus(copy, CamusSource(views=("2CH",))).attrs["note"]
-    assert "without a FrameRate in an Info file, give them one in the column fps: 2" in note
+    assert "without a FrameRate in an Info file, give it with fps=NUMBER: 2" in note
     assert "ef that cannot be, left empty: 1 (first: 0.56)" in note
     assert "age_years that cannot be, left empty: 1 (first: old)" in note
     assert "Info_2CH.cfg" in note
@@ -142,6 +142,23 @@ def test_the_first_distribution(first_root):
         == found["patient_id"].str.split("_").str[0].map({"training": "train", "testing": "test"})
     ).all()
     assert found["ef"].notna().all()
+    assert "fps" not in found
+    assert "without a FrameRate in an Info file, give it with fps=NUMBER: 16" in found.attrs["note"]
+
+
+def test_a_frame_rate_for_the_sequences_that_state_none(first_root, copy):
+    found = index_camus(first_root, CamusSource(fps=50))
+    assert (found["fps"] == 50).all()
+    assert not found.attrs["note"]
+    stated = index_camus(copy, CamusSource())
+    (copy / "database_nifti" / "patient0002" / "Info_2CH.cfg").unlink()
+    for path in copy.rglob("patient0003_*_half_sequence.nii.gz"):
+        path.unlink()
+    found = index_camus(copy, CamusSource(fps=50)).set_index(["patient_id", "view"])
+    assert found.loc[("patient0002", "a2c"), "fps"] == 50
+    # a still takes what is stated and needs nothing else
+    rest = found.drop([("patient0002", "a2c"), ("patient0003", "a2c"), ("patient0003", "a4c")])["fps"]
+    assert rest.isin(stated["fps"]).all()
 
 
 def test_half_of_the_first_distribution_has_no_splits(first_root):

@@ -48,7 +48,7 @@ def index_camus(root: Path, settings: CamusSource) -> pd.DataFrame:
 
     Args:
         root: ``CAMUS_public``, ``database_nifti``, or the folder of ``training`` and ``testing``.
-        settings: which views are taken.
+        settings: which views are taken, and the frame rate of sequences whose Info file states none.
 
     Returns:
         One row per view of a patient, or one per still (``phase`` ed or es) where the sequence is not there:
@@ -68,25 +68,36 @@ def index_camus(root: Path, settings: CamusSource) -> pd.DataFrame:
             "give the folder database_nifti, or that of training and testing"
         )
     chosen = _sequences_or_stills(pictures)
-    table = pd.DataFrame(
-        {
-            "path": [str(picture.path.absolute()) for picture in chosen],
-            "patient_id": [picture.patient for picture in chosen],
-            "study_id": [picture.patient for picture in chosen],
-            "view": [VIEWS[picture.view] for picture in chosen],
-            "source": "camus",
-        }
-    )
+    table = _table(chosen, settings.fps)
     splits = _splits(root, files, chosen)
     if splits:
         table["split"] = table["patient_id"].map(splits).fillna(UNLISTED)
-    if any(picture.is_still for picture in chosen):
-        table["phase"] = [picture.what if picture.is_still else "" for picture in chosen]
-    infos = [picture.path.with_name(f"Info_{picture.view}.cfg") for picture in chosen]
-    about = read_infos(infos, pd.Series([picture.is_still for picture in chosen]))
-    result = pd.concat([table, about], axis=1)
-    result.attrs["note"] = joined(note, _said(result, chosen), about.attrs["note"])
-    return result
+    table.attrs["note"] = joined(note, _said(table, chosen), table.attrs["note"])
+    return table
+
+
+def _table(pictures: Sequence[_Picture], fps: float | None) -> pd.DataFrame:
+    """A row per picture, with what its Info file says."""
+    table = pd.DataFrame(
+        {
+            "path": [str(picture.path.absolute()) for picture in pictures],
+            "patient_id": [picture.patient for picture in pictures],
+            "study_id": [picture.patient for picture in pictures],
+            "view": [VIEWS[picture.view] for picture in pictures],
+            "source": "camus",
+        }
+    )
+    is_still = pd.Series([picture.is_still for picture in pictures])
+    if is_still.any():
+        table["phase"] = [picture.what if picture.is_still else "" for picture in pictures]
+    infos = [picture.path.with_name(f"Info_{picture.view}.cfg") for picture in pictures]
+    about = read_infos(infos, is_still)
+    table = pd.concat([table, about], axis=1)
+    if fps is not None:
+        rates = table["fps"] if "fps" in table else pd.Series(math.nan, index=table.index)
+        table["fps"] = rates.mask(rates.isna() & ~is_still, fps)
+    table.attrs["note"] = about.attrs["note"]
+    return table
 
 
 def _pictures(files: Iterable[Path], views: Sequence[str]) -> list[_Picture]:
@@ -154,6 +165,6 @@ def _said(table: pd.DataFrame, pictures: Sequence[_Picture]) -> str:
     ]
     return joined(
         counted("single moments, since their sequence is not there", stills),
-        counted("sequences without a FrameRate in an Info file, give them one in the column fps", without),
+        counted("sequences without a FrameRate in an Info file, give it with fps=NUMBER", without),
         counted("patients that no list of a split names", unlisted),
     )
