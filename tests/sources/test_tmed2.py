@@ -120,6 +120,18 @@ def test_the_manifest_is_read_with_its_labels(root, tmp_path):
     assert np.unique(codes).tolist() == [-1, 0, 1, 2]
 
 
+def test_trap_15_no_diagnosis_is_an_empty_cell_and_no_negative(root, tmp_path):
+    write_manifest(index_tmed2(root, Tmed2Source()), tmp_path / "manifest.csv")
+    cells = pd.read_csv(tmp_path / "manifest.csv", dtype=str, keep_default_na=False)
+    tables = pd.concat([published(root, "labeled"), published(root, "unlabeled")])
+    without = set(tables.loc[tables["diagnosis_label"] == "Not_Provided", "query_key"])
+    is_without = cells["path"].map(lambda path: Path(path).name in without)
+    assert 0 < is_without.sum() < len(cells)
+    for name in ("tmed_3class", "tmed_5class", "tmed_binary"):
+        assert (cells.loc[is_without, name] == "").all()
+        assert (cells.loc[~is_without, name] != "").all()
+
+
 def test_the_inner_folder_other_case_and_doubled_folders_are_found(copy):
     before = index_tmed2(copy, Tmed2Source())
     base = copy / "approved_users_only"
