@@ -68,8 +68,8 @@ def space_needed(folder: Path) -> Iterator[None]:
         if error.errno not in NO_SPACE:
             raise
         raise EchosslError(
-            f"{folder}: no space left ({error.strerror}); make space, or use format=compressed in another "
-            "folder; the same command continues where it stopped"
+            f"{folder}: no space left ({error.strerror}); make space, the same command continues where it "
+            "stopped"
         ) from error
 
 
