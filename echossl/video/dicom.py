@@ -36,7 +36,7 @@ class DicomReader(VideoReader):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _quiet():
+        with quiet():
             data = open_data_set(path, [*PIXEL_TAGS, *VALUE_TAGS, *TIME_TAGS, *SCALE_TAGS])
             self._file = data.file
             try:
@@ -64,7 +64,7 @@ class DicomReader(VideoReader):
 
     def _frames(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         frames = np.empty((len(wanted), self.height, self.width, self.channels), dtype=np.uint8)
-        with _quiet():
+        with quiet():
             for frame in np.unique(wanted):
                 frames[wanted == frame] = self._picture(int(frame))
         return frames
@@ -95,7 +95,7 @@ def _frame_places(path: Path, data: DataSet, stored: PixelFormat) -> NativeFrame
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep pydicom's warnings, which may quote values of the file, out of logs and terminals."""
     logger = logging.getLogger("pydicom")
     level = logger.level
