@@ -43,13 +43,13 @@ def _states(path: Path) -> Iterator[os.stat_result]:
         return
     yield path.stat()
     # by the name alone: opening every file of a collection only to see what it is would take too long
-    if path.suffix.lower() == ".mhd" and (pixels := _pixels_of_mhd(path)).is_file():
-        yield pixels.stat()
+    if path.suffix.lower() == ".mhd":
+        yield from (pixels.stat() for pixels in _pixels_of_mhd(path) if pixels.is_file())
 
 
-def _pixels_of_mhd(path: Path) -> Path:
-    """The file with the pixels that a MetaImage header names; the header itself if it names none."""
+def _pixels_of_mhd(path: Path) -> list[Path]:
+    """The file beside a MetaImage header that it says holds its pixels, if it says so."""
     with path.open("rb") as file:
         lines = file.read(MHD_HEADER_BYTES).decode("latin-1").splitlines()
     names = [line.partition("=")[2].strip() for line in lines if line.startswith("ElementDataFile")]
-    return path.parent / names[0] if names and names[0] != "LOCAL" else path
+    return [path.parent / name for name in names if name != "LOCAL"]

@@ -163,10 +163,11 @@ def long_videos(write_video, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(long_videos, make_config, tmp_path_factory) -> Path:
-    config = make_config(long_videos, tmp_path_factory.mktemp("whole") / "store", videos_per_shard=2)
-    prepare(config)
-    return config.out
+def uninterrupted(long_videos, make_config, tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("whole")
+    for name in ("raw", "compressed"):
+        prepare(make_config(long_videos, root / name, videos_per_shard=2, format=name))
+    return {name: root / name for name in ("raw", "compressed")}
 
 
 def interrupt(config, how: signal.Signals) -> list[int]:
@@ -186,22 +187,22 @@ def interrupt(config, how: signal.Signals) -> list[int]:
     return [process.pid, *map(int, children)]
 
 
-@pytest.mark.parametrize(("how", "workers_after"), [(signal.SIGKILL, 2), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(("how", "name"), [(signal.SIGKILL, "compressed"), (signal.SIGINT, "raw")])
 def test_stopped_midway_and_continued_it_equals_an_uninterrupted_one(
-    long_videos, uninterrupted, make_config, tmp_path, how, workers_after
+    long_videos, uninterrupted, make_config, tmp_path, how, name
 ):
-    config = make_config(long_videos, tmp_path / "store", videos_per_shard=2, workers=2)
+    config = make_config(long_videos, tmp_path / "store", videos_per_shard=2, workers=2, format=name)
     pids = interrupt(config, how)
     until = time.monotonic() + 20
     while any(is_running(pid) for pid in pids):
         assert time.monotonic() < until, "workers outlive the main process"
         time.sleep(0.01)
-    done = written_times(config.out)["frames-00000.bin"]
+    done = written_times(config.out)["frames-00000.csv"]
     if how == signal.SIGINT:
         assert [path.name for path in config.out.glob(".*")] == [".lock"]
-    prepare(config.model_copy(update={"workers": workers_after}))
-    assert content_of(config.out) == content_of(uninterrupted)
-    assert written_times(config.out)["frames-00000.bin"] == done
+    prepare(config.model_copy(update={"workers": 1}))
+    assert content_of(config.out) == content_of(uninterrupted[name])
+    assert written_times(config.out)["frames-00000.csv"] == done
 
 
 def is_running(pid: int) -> bool:
