@@ -16,6 +16,8 @@ INSTALL = 'pip install "echossl[dicom]"'
 PIXEL_DATA = (0x7FE0, 0x0010)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 PREAMBLE_BYTES = 132
+HEAD_BYTES = 4096
+LARGEST_FIRST_GROUP_BYTES = 2**20
 TRANSFER_SYNTAX = 0x00020010
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -167,9 +169,11 @@ def _deflated_from(file: BinaryIO) -> int | None:
     from pydicom.filereader import read_dataset
 
     file.seek(0)
-    head: BinaryIO = io.BytesIO(file.read(2**16))
-    if head.read(PREAMBLE_BYTES)[-4:] != b"DICM":
+    start = file.read(HEAD_BYTES)
+    if start[PREAMBLE_BYTES - 4 : PREAMBLE_BYTES] != b"DICM" or DEFLATED.encode() not in start:
         return None
+    head: BinaryIO = io.BytesIO(start + file.read(LARGEST_FIRST_GROUP_BYTES))
+    head.seek(PREAMBLE_BYTES)
     # the first group is never deflated
     meta = read_dataset(
         head,
