@@ -10,6 +10,7 @@ import numpy as np
 from echossl.config.video import ClipConfig
 from echossl.data.blocks import read_blocks
 from echossl.data.decode import frame_times
+from echossl.data.faults import is_there
 from echossl.data.workers import leave_if_stopped
 from echossl.errors import DecodeError
 from echossl.video.reader import VideoReader, open_video
@@ -58,7 +59,7 @@ def check_video(path: str, manifest_fps: float, clip: ClipConfig) -> Checked:
     Returns:
         What was found; nothing is raised for the sake of a bad file.
     """
-    if not Path(path).exists():
+    if not is_there(Path(path)):
         return refused(path, "no such file; correct the path or remove the row", kind="missing")
     try:
         with open_video(path) as reader:

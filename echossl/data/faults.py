@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from echossl.data.cells import EMPTY_WORDS
+from echossl.video.kinds import is_file, is_folder
 
 # a wrong root makes every row a fault; beyond this many of one kind only their number is said
 MOST_LINES_OF_A_KIND = 100
@@ -45,6 +46,11 @@ def find_faults(
     return list(chain.from_iterable(_at_most(check) for check in checks))
 
 
+def is_there(path: Path) -> bool:
+    """Whether a video may lie there: a file, or a folder of pictures."""
+    return is_file(path) or is_folder(path)
+
+
 def _at_most(faults: Iterator[str]) -> Iterator[str]:
     for count, fault in enumerate(faults):
         if count == MOST_LINES_OF_A_KIND:
@@ -68,8 +74,7 @@ def _duplicate_paths(table: pd.DataFrame) -> Iterator[str]:
 
 def _missing_files(table: pd.DataFrame) -> Iterator[str]:
     for row, path in table["path"].items():
-        # a folder may be a video too, one picture per frame
-        if path and not Path(path).exists():
+        if path and not is_there(Path(path)):
             yield f"row {row}: no such file {path}; correct the path or remove the row"
 
 

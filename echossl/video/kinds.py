@@ -2,6 +2,7 @@
 
 import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -70,7 +71,7 @@ def kind_of(path: Path) -> Kind:
     Raises:
         DecodeError: if it is missing, empty or unreadable, or certainly holds no frames.
     """
-    if path.is_dir():
+    if is_folder(path):
         return "frames"
     head = head_of(path)
     if not head:
@@ -93,13 +94,27 @@ def head_of(path: Path) -> bytes:
     Raises:
         DecodeError: if there is no such file, or it cannot be read.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise DecodeError(path, "no such file; check the path")
     try:
         with path.open("rb") as file:
             return file.read(HEAD_BYTES)
     except OSError as error:
         raise DecodeError(path, f"cannot be read ({error.strerror}); check its permissions") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; also False for names that no file system takes."""
+    with suppress(OSError):
+        return path.is_file()
+    return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; also False for names that no file system takes."""
+    with suppress(OSError):
+        return path.is_dir()
+    return False
 
 
 def is_dicom(head: bytes) -> bool:

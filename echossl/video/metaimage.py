@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from echossl.errors import DecodeError
-from echossl.video.kinds import head_of
+from echossl.video.kinds import head_of, is_file
 from echossl.video.volume import CHUNK_BYTES, Layout, VolumeReader, frame_shape, pixel_size, unpacked
 
 HEADER_BYTES = 2**16
@@ -177,7 +177,7 @@ def _data_path(header: Header) -> Path:
             path, "its ElementDataFile lies outside the header's folder; put both files into one folder"
         )
     data_path = path.parent / Path(*place.parts)
-    if not data_path.is_file():
+    if not is_file(data_path):
         raise DecodeError(path, f"its file of pixels {name[:80]!r} is missing; copy both files")
     # refused in words if it may not be read
     head_of(data_path)

@@ -181,6 +181,11 @@ def test_written_and_read_again_it_is_the_same(tmp_path):
     assert [path.name for path in inside.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_report_in_the_place_of_a_path_is_no_file(tmp_path):
+    path = make(tmp_path, f"path,patient_id\na.avi,1\n{'severe stenosis ' * 40},2\n")
+    assert faults_of(path)[0].startswith("row 3: no such file")
+
+
 def test_parquet(tmp_path):
     (tmp_path / "a.avi").touch()
     table = pd.DataFrame({"path": ["a.avi"], "patient_id": ["007"], "severe_as": [True]})

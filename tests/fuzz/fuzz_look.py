@@ -10,6 +10,7 @@ import numpy as np
 from fuzz_mutants import FOLDER, Mutant, good
 from fuzz_samples import write_companions
 
+from echossl.config.video import Backend
 from echossl.data.worker_process import Ended
 from echossl.data.workers import working_on
 from echossl.errors import DecodeError
@@ -25,6 +26,7 @@ class FuzzJob:
 
     folder: Path
     mutants: tuple[Mutant, ...]
+    backend: Backend = "auto"
     refused: tuple[tuple[str, str], ...] = ()
 
 
@@ -68,7 +70,7 @@ def look_at_all(job: FuzzJob) -> list[Outcome]:
             continue
         path = written(mutant, job.folder / str(number))
         working_on(mutant.label)
-        outcomes.append(look_at(path, mutant.label))
+        outcomes.append(look_at(path, mutant.label, job.backend))
     return outcomes
 
 
@@ -87,13 +89,13 @@ def written(mutant: Mutant, folder: Path) -> Path:
     return path
 
 
-def look_at(path: Path, label: str) -> Outcome:
+def look_at(path: Path, label: str, backend: Backend = "auto") -> Outcome:
     """Open a file and read its first, middle and last frame."""
     before, start, ended = open_files(), time.monotonic(), Ended()
     end, words = "frames", ""
     with ended:
         try:
-            read_some(path)
+            read_some(path, backend)
         except DecodeError as error:
             end, words = "refused", error.reason
             check_words(error, path)
@@ -111,9 +113,9 @@ def check_words(error: DecodeError, path: Path) -> None:
     assert "\n" not in str(error)
 
 
-def read_some(path: Path) -> None:
+def read_some(path: Path, backend: Backend) -> None:
     """Read frames, which must be what the reader says of them."""
-    with open_video(path) as reader:
+    with open_video(path, backend=backend) as reader:
         last = reader.num_frames - 1
         assert last >= 0
         assert reader.frame_seconds.shape == (reader.num_frames,)

@@ -25,7 +25,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-HEIGHT, WIDTH, NUM_FRAMES = 32, 48, 6
+# decord needs rows of whole 64 bytes
+HEIGHT, WIDTH, NUM_FRAMES = 32, 64, 6
 
 
 def pictures(channels: int = 3) -> np.ndarray:
@@ -158,7 +159,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "h264.mp4": lambda: container("mp4", "libx264", bf="0", g="3"),
     "h264_b.mp4": lambda: container("mp4", "libx264", bf="2", g="4"),
     "h264_b.avi": lambda: container("avi", "libx264", bf="2", g="4"),
-    # x265 writes beyond its memory when pictures are smaller than 64 x 64
+    # x265 writes beyond its memory when pictures are lower than 64
     "hevc.mp4": lambda: container(
         "mp4", "libx265", scale=2, **{"x265-params": "log-level=none:keyint=4:pools=none"}
     ),

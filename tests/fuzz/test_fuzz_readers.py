@@ -7,9 +7,11 @@ import pytest
 from fuzz_look import MOST_NEW_BYTES, FuzzJob, Outcome, look_at, look_at_all, without, written
 from fuzz_mutants import NAMES, Mutant, good, mutants_of
 
+from echossl.config.video import Backend
 from echossl.data.workers import run_jobs
 
 MUTANTS_PER_JOB = 24
+CONTAINERS = [name for name in NAMES if name.endswith((".avi", ".mp4", ".webm", ".mkv", ".mpg", ".gif"))]
 LONGEST_SECONDS = 10.0
 
 
@@ -39,10 +41,25 @@ def test_every_damaged_file_ends_in_frames_or_in_words(name, tmp_path):
     assert {"frames", "refused"} <= {outcome.end for outcome in outcomes}
 
 
-def look_at_mutants(mutants: list[Mutant], folder: Path) -> list[Outcome]:
+@pytest.mark.parametrize("backend", ["decord", "torchcodec"])
+def test_other_backends_may_crash_but_take_nothing_along(backend, tmp_path):
+    probe = look_at(written(Mutant("good", "good.mp4", good("h264.mp4")), tmp_path), "good", backend)
+    if "not installed" in probe.words or "does not load" in probe.words:
+        pytest.skip(f"{backend} is not there")
+    mutants = [mutant for name in CONTAINERS for mutant in mutants_of(name)[::3]]
+    outcomes = look_at_mutants(mutants, tmp_path, backend)
+    assert [outcome.label for outcome in outcomes] == [mutant.label for mutant in mutants]
+    for outcome in outcomes:
+        if outcome.end == "ended":
+            warnings.warn(f"{backend} ended its process: {outcome.label}: {outcome.words}", stacklevel=1)
+    assert [(outcome.label, outcome.words) for outcome in outcomes if outcome.end == "fault"] == []
+    assert {"frames", "refused"} <= {outcome.end for outcome in outcomes}
+
+
+def look_at_mutants(mutants: list[Mutant], folder: Path, backend: Backend = "auto") -> list[Outcome]:
     """Look at damaged files in a process of their own; in the order given."""
     jobs = [
-        FuzzJob(folder / str(first), tuple(mutants[first : first + MUTANTS_PER_JOB]))
+        FuzzJob(folder / str(first), tuple(mutants[first : first + MUTANTS_PER_JOB]), backend)
         for first in range(0, len(mutants), MUTANTS_PER_JOB)
     ]
     found = dict(run_jobs(look_at_all, jobs, workers=1, without=without, item_seconds=LONGEST_SECONDS))
