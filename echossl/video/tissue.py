@@ -22,7 +22,7 @@ OFTEN_WEIGHT = 1.5
 # grey levels above the background, for tissue that does not move
 LEAST_BRIGHTNESS = 10.0
 FAINT_BRIGHTNESS = 5.0
-# share of a still picture's border that has the same grey level, if that is a screen's background
+# share of a picture's border that has the same grey level, if that is a screen's background
 LEAST_PLAIN = 0.3
 # pixels of a block that is coded by itself, and how bright coding makes what is black beside a bright edge
 CODING_BLOCK = 8
@@ -36,6 +36,8 @@ LARGE_PART = 0.2
 MOST_PARTS = 12
 # faint tissue reaches this share of the picture's border at most; background that flickers reaches all of it
 MOST_BORDER = 0.25
+# where the screen's own level is known, what is brighter is no background
+MOST_BORDER_BESIDE_SCREEN = 0.6
 
 
 def shrink(frames: npt.NDArray[np.uint8], factor: int) -> Small:
@@ -61,12 +63,16 @@ def find_tissue(small: Small, factor: int) -> Mask | None:
     # what is lit nearly always, because a menu, a pointer or a sweeping trace may be shown for a while
     brightness = ranked[count // 4 if count >= LEAST_FRAMES else count // 2]
     movement = _movement(small, ranked)
-    is_ringing = _is_ringing(small.mean(axis=0), factor)
+    screen = _flat_background(brightness)
+    is_ringing = _is_ringing(small.mean(axis=0), screen or 0.0, factor)
     movement[is_ringing | (count < LEAST_FRAMES)] = 0
     tissue = _main_part(_thick(movement >= SURE_MOVEMENT))
     if tissue.mean() < LEAST_AREA:
-        return _still_tissue(brightness, is_ringing)
+        return _still_tissue(np.abs(brightness - (screen or 0.0)), is_ringing)
     tissue = _grow(tissue, _thick(movement >= FAINT_MOVEMENT))
+    if screen is not None:
+        lit = _thick(brightness >= screen + LEAST_BRIGHTNESS)
+        return _grow(tissue, lit, most_border=MOST_BORDER_BESIDE_SCREEN)
     outside = ~_hull(tissue)
     background = float(np.median(brightness[outside])) if outside.any() else 0.0
     return _grow(tissue, _thick(brightness >= background + LEAST_BRIGHTNESS))
@@ -82,38 +88,39 @@ def _movement(small: Small, ranked: Small) -> Small:
     return movement
 
 
-def _is_ringing(brightness: npt.NDArray[np.float32], factor: int) -> Mask:
-    """What is black beside something bright: lossy coding makes it flicker, up to a block away."""
+def _is_ringing(brightness: npt.NDArray[np.float32], background: float, factor: int) -> Mask:
+    """The background beside something bright: lossy coding makes it flicker, up to a block away."""
     reach = 2 * -(-CODING_BLOCK // factor) + 1
     bright_nearby = ndimage.maximum_filter(ndimage.uniform_filter(brightness, 3), size=reach)
-    ringing: Mask = brightness < RINGING_SHARE * bright_nearby
+    ringing: Mask = np.abs(brightness - background) < RINGING_SHARE * (bright_nearby - background)
     return ringing
 
 
-def _still_tissue(brightness: npt.NDArray[np.float32], is_ringing: Mask) -> Mask | None:
+def _still_tissue(contrast: npt.NDArray[np.float32], is_ringing: Mask) -> Mask | None:
     """What stands out of the background of a still or frozen video.
 
     Lettering cannot be told by its rest, hence a wider opening; fainter tissue is added where it touches.
     """
-    contrast = np.abs(brightness - _flat_background(brightness))
-    contrast[is_ringing] = 0
-    radius = 2 * _radius(brightness.shape)
+    contrast = np.where(is_ringing, 0, contrast)
+    radius = 2 * _radius(contrast.shape)
     tissue = _main_part(_thick(contrast >= LEAST_BRIGHTNESS, radius=radius))
     if tissue.mean() < LEAST_AREA:
         return None
     return _grow(tissue, _thick(contrast >= FAINT_BRIGHTNESS, radius=radius))
 
 
-def _flat_background(brightness: npt.NDArray[np.float32]) -> float:
-    """The grey level of a plain screen around the picture, 0 if there is none: tissue has no such level."""
+def _flat_background(brightness: npt.NDArray[np.float32]) -> float | None:
+    """The grey level of a plain screen around the picture, if there is one."""
     ring = np.ones(brightness.shape, dtype=np.bool_)
     edge = 2 * _radius(brightness.shape)
     ring[edge:-edge, edge:-edge] = False
     counts = np.bincount(np.rint(brightness[ring]).astype(int), minlength=3)
-    # coding moves a plain level by one
+    # coding moves a plain level by one, and black cannot be darker
     counts = np.convolve(counts, np.ones(3, dtype=int), mode="same")
     level = int(np.argmax(counts))
-    return float(level) if counts[level] >= LEAST_PLAIN * ring.sum() else 0.0
+    if counts[level] < LEAST_PLAIN * ring.sum():
+        return None
+    return float(level) if level > 1 else 0.0
 
 
 def _radius(shape: tuple[int, ...]) -> int:
@@ -155,13 +162,13 @@ def _main_part(seen: Mask) -> Mask:
     return main
 
 
-def _grow(tissue: Mask, candidate: Mask) -> Mask:
+def _grow(tissue: Mask, candidate: Mask, *, most_border: float = MOST_BORDER) -> Mask:
     """Add the candidate's parts that touch the tissue, unless they are the background."""
     grown = tissue | ndimage.binary_propagation(tissue & candidate, mask=candidate)
     border = np.ones_like(tissue)
     border[1:-1, 1:-1] = False
     new = grown & border & ~_hull(tissue)
-    return grown if new.sum() <= MOST_BORDER * border.sum() else tissue
+    return grown if new.sum() <= most_border * border.sum() else tissue
 
 
 def _hull(tissue: Mask) -> Mask:
