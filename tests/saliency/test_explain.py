@@ -59,7 +59,6 @@ def study(tmp_path_factory):
     table = index_source(
         "phantom",
         folder / "phantom",
-        patient_pattern=None,
         split_shares={"train": 0.5, "test": 0.5},
         seed=1,
         out=folder / "manifest.csv",

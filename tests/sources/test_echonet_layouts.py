@@ -88,8 +88,8 @@ def test_dynamic_labels_are_those_of_the_patients(built, phantom_videos, tmp_pat
         own = table.loc[hashed_name(row["patient_id"])]
         fraction = ejection_fraction(row)
         assert own["ef"] == pytest.approx(fraction)
-        assert own["esv"] == pytest.approx(120 * (1 - fraction / 100), abs=1e-3)
-        assert own["edv"] == 120
+        assert own["esv_ml"] == pytest.approx(120 * (1 - fraction / 100), abs=1e-3)
+        assert own["edv_ml"] == 120
         assert own["ef_below_50"] == (fraction < 50)
         assert own["ef_below_40"] == (fraction < 40)
         assert own["split"] == split_of(row["patient_id"])

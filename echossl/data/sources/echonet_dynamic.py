@@ -28,8 +28,8 @@ def index_echonet_dynamic(root: Path, settings: EchonetDynamicSource) -> pd.Data
         settings: there is nothing to set.
 
     Returns:
-        ``path, patient_id, study_id, view, source, split`` and the labels ``ef`` (percent), ``esv`` and
-        ``edv`` (millilitres), ``ef_below_50``, ``ef_below_40``. ``attrs["note"]`` says what was assumed and
+        ``path, patient_id, study_id, view, source, split`` and the labels ``ef`` (percent), ``esv_ml`` and
+        ``edv_ml``, ``ef_below_50``, ``ef_below_40``. ``attrs["note"]`` says what was assumed and
         left out.
 
     Raises:
@@ -55,7 +55,7 @@ def index_echonet_dynamic(root: Path, settings: EchonetDynamicSource) -> pd.Data
     notes = [*ASSUMED, matched.note, note]
     for name in ("ESV", "EDV"):
         if name in rows:
-            table[name.lower()], note = known_numbers(rows[name], between=(0, 1000))
+            table[f"{name.lower()}_ml"], note = known_numbers(rows[name], between=(0, 1000))
             notes.append(note)
     for name in ("ef_below_50", "ef_below_40"):
         table[name] = apply_class_map(fractions, CLASS_MAPS[name])
