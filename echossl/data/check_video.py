@@ -124,7 +124,7 @@ def _about_rate(fps: float, manifest_fps: float) -> list[str]:
 def _about_clip(num_frames: int, duration: float, clip: ClipConfig) -> list[str]:
     """A clip can repeat what is shorter than it, unless that is said to be an error."""
     if num_frames == 1:
-        return ["too short: a single picture, no video"]
+        return ["single picture: no video"]
     if duration < clip.clip_seconds:
         return [f"too short: {duration:.5g} s, a clip takes {clip.clip_seconds:g} s"]
     return []

@@ -69,7 +69,7 @@ def test_every_kind_of_bad_file_is_named(root, write_video):
         "/p0/0.avi": "unreadable: the file is empty; copy it again",
         "/p1/0.avi": "unreadable: is ",
         "/p1/1.avi": "too short: 0.16667 s, a clip takes 0.5 s",
-        "/p2/0.avi": "too short: a single picture, no video",
+        "/p2/0.avi": "single picture: no video",
         "/p2/1.avi": "missing: no such file; correct the path or remove the row",
         "/p3/0.avi": "unreadable: ",
     }
