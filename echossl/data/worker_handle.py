@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from tempfile import gettempdir
 from typing import Any
 
 from echossl.data.worker_process import At, Ended, serve
@@ -12,8 +13,10 @@ from echossl.data.worker_process import At, Ended, serve
 THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # loaded once, by the process that workers are forked from: then a worker starts in milliseconds
 PRELOADED = ("numpy", "pandas", "av", "scipy.ndimage", "pydicom", "echossl.data.decode")
+# letters of the folder that the fork server's socket lies in; a socket's name has 104 at most
+LONGEST_TEMPORARY_FOLDER = 70
 SECONDS_TO_LEAVE = 10.0
-NO_ITEM = At(None, 0.0)
+NO_ITEM = At(None)
 
 
 class WorkerHandle:
@@ -38,14 +41,14 @@ class WorkerHandle:
         theirs.close()
         self.is_ready = False
         self.number: int | None = None
-        self.item = NO_ITEM
+        self.item, self._heard_at = NO_ITEM, 0.0
         self.slow_item: At | None = None
         self.why_killed = ""
 
     @property
     def item_age_seconds(self) -> float:
-        """How long it has been at its item; 0 without one."""
-        return 0.0 if self.item.name is None else time.monotonic() - self.item.since_seconds
+        """How long it has been at its item, as far as we have listened; 0 without one."""
+        return 0.0 if self.item.name is None else time.monotonic() - self._heard_at
 
     def begin(self, number: int, job: Any) -> None:
         """Give it a job."""
@@ -61,7 +64,8 @@ class WorkerHandle:
         except (EOFError, OSError):
             return None
         if isinstance(message, At):
-            self.item = message
+            # not when it was said: it may have waited since for us to listen
+            self.item, self._heard_at = message, time.monotonic()
         return message
 
     def rest(self) -> None:
@@ -100,7 +104,8 @@ def usable_cores() -> int:
 
 def _context() -> Any:
     """How processes start: never as a copy of this one, whose threads (BLAS, decoders) may hold locks."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    has_fork_server = "forkserver" in multiprocessing.get_all_start_methods()
+    if not has_fork_server or len(gettempdir()) > LONGEST_TEMPORARY_FOLDER:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))

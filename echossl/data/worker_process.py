@@ -6,7 +6,6 @@ import pickle
 import resource
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,10 +24,9 @@ class StoppedError(EchosslError):
 
 @dataclass(frozen=True)
 class At:
-    """Message of a worker: the item it works on since a time of the machine's monotonic clock."""
+    """Message of a worker: the item that it begins to work on, or None."""
 
     name: str | None
-    since_seconds: float
 
 
 @dataclass
@@ -81,7 +79,7 @@ def working_on(name: str | None) -> None:
         name: the item; None while the job works on none, for example when it writes what it has.
     """
     if _Line.pipe is not None:
-        _Line.pipe.send(At(name, time.monotonic()))
+        _Line.pipe.send(At(name))
 
 
 def serve(pipe: "Connection[Any, Any]", function: Callable[[Any], Any], more_bytes: int | None) -> None:

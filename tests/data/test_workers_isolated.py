@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,6 +108,13 @@ def test_all_of_them_at_once():
 
 def test_processes_may_be_spawned_where_there_is_no_fork_server(monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    assert answers_of([Some(("good", "exit"))], workers=1)[0]["good"] == "done"
+
+
+def test_a_long_name_of_the_temporary_folder_is_no_hindrance(monkeypatch, tmp_path):
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     assert answers_of([Some(("good", "exit"))], workers=1)[0]["good"] == "done"
 
 
