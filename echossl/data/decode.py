@@ -23,8 +23,6 @@ from echossl.video.sector import (
 )
 from echossl.video.tissue import Outline
 
-# a pixel this much higher than wide, or wider than high, is a fault of the file
-MOST_ASPECT = 8.0
 SectorMode = Literal["mask_and_crop", "mask", "keep"]
 DopplerMode = Literal["keep", "blank"]
 
@@ -208,11 +206,8 @@ def _look(
     if mode != "keep":
         wanted = search_indices(reader.num_frames)
         window = find_sector(reader.read_grey(wanted) if source is None else source[wanted])
-    aspect = reader.pixel_aspect
-    if not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT:
-        raise DecodeError(reader.path, f"its pixels are {aspect:.3g} times as high as wide; export it again")
     shown = window if mode == "mask_and_crop" else full_sector(reader.height, reader.width)
-    where = placement(shown, size, pixel_aspect=aspect)
+    where = placement(shown, size, pixel_aspect=reader.pixel_aspect)
     has_doppler = _has_doppler(reader, window)
     return LookedAt(
         num_frames=reader.num_frames,
