@@ -61,9 +61,9 @@ class PrepareSummary:
 
     def as_text(self) -> str:
         """The same in words, for a person."""
-        text = f"{self.stored} videos, {self.frames} frames, {self.seconds / 3600:.2f} h"
+        text = f"{self.stored} videos stored, {self.rejected} rejected"
         if self.rejected:
-            text += f"; {self.rejected} videos rejected, see {REJECTED_FILE}"
+            text += f" (see {REJECTED_FILE})"
         if self.missing_shards:
             text += (
                 f"; not finished: {self.missing_shards} shards of other parts are missing, the last part to "

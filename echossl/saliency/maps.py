@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from echossl.augment import to_float
 from echossl.config.video import ClipConfig
-from echossl.data.clips import read_clip, uniform_requests
+from echossl.data.clips import read_clip, video_requests
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder, build_encoder
 from echossl.saliency.checks import area_share, centre_prior, inside_share
@@ -60,8 +60,7 @@ class Explainer:
 
     def explain_video(self, row: int, path: Path) -> Maps:
         """Maps of the clip in the middle of a stored video."""
-        # of three evenly spread clips the second is the one in the middle
-        _, request, _ = uniform_requests(self.store, row, self.clip, 3)
+        (request,) = video_requests(self.store, row, self.clip, count=1, policy="centre")
         frames = read_clip(self.store, request, self.clip)
         clips = to_float(torch.from_numpy(frames))[None, None]  # (1, 1, frames, height, width)
         with torch.inference_mode():

@@ -13,7 +13,8 @@ from echossl.config.encoder import Compact3DConfig
 from echossl.config.training import HardwareConfig
 from echossl.config.video import ClipConfig
 from echossl.data.manifest import read_manifest, write_manifest
-from echossl.data.store import ClipStore, prepare
+from echossl.data.prepare import prepare
+from echossl.data.store import ClipStore
 
 SIZE = 32
 TRAIN_PATIENTS, TEST_PATIENTS = 32, 14

@@ -17,8 +17,9 @@ from echossl.config.phantom import PhantomConfig
 from echossl.config.training import HardwareConfig
 from echossl.config.video import ClipConfig
 from echossl.data.manifest import write_manifest
+from echossl.data.prepare import prepare
 from echossl.data.sources import index_source
-from echossl.data.store import ClipStore, prepare
+from echossl.data.store import ClipStore
 from echossl.errors import RunFolderError, UserError
 from echossl.evaluation.study import read_predictions
 from echossl.phantom import generate
@@ -163,7 +164,7 @@ def test_region_lies_on_the_brightened_valve_of_the_stored_frames(study) -> None
     assert region.shape == (len(indices), 32, 32)
     assert region.min() >= 0
     assert region.max() <= 1
-    zoom = store.size / stored["side"]
+    zoom = store.size / stored["height"]
     assert region.sum() == pytest.approx(mask[indices].sum() * zoom**2, rel=0.15)
     for found, source in zip(region, mask[indices], strict=True):
         rows, columns = np.nonzero(source)
