@@ -17,6 +17,7 @@ LEAST_CHROMA = 45
 # tint is the colour of the least coloured of the pixels of a brightness
 TINT_QUANTILE = 0.2
 LEVELS_PER_BIN = 16
+TINT_PIXELS = 400
 # a tint varies with the brightness by up to this share of it
 MORE_TINT = 0.35
 # what is thinner than this share of the picture is lettering, a trace or a frame around the region
@@ -88,18 +89,30 @@ def blank_doppler(frames: Colours) -> Colours:
 def painted_pixels(frame: Colours) -> Mask:
     """Where the colour of a frame (height, width, 3) is not that of its tissue, (height, width)."""
     brightness, darkest = _brightest_and_darkest(frame)
+    painted: Mask = brightness - darkest >= LEAST_CHROMA
+    if painted.any():
+        # every so many pixels are enough to learn the tint from
+        step = -(-max(painted.shape) // TINT_PIXELS)
+        tints = _tints(frame[::step, ::step])
+        away = frame[painted] - tints[brightness[painted] // LEVELS_PER_BIN]
+        painted[painted] = away.max(axis=-1) - away.min(axis=-1) >= LEAST_CHROMA
+    return painted
+
+
+def _tints(frame: Colours) -> npt.NDArray[np.float64]:
+    """Colour of tissue, less its grey, at each level of brightness: (levels, 3), at most 0."""
+    brightness, darkest = _brightest_and_darkest(frame)
     chroma = brightness - darkest
-    painted: Mask = chroma >= LEAST_CHROMA
-    if not painted.any():
-        return painted
+    levels = brightness // LEVELS_PER_BIN
+    tints = np.zeros((256 // LEVELS_PER_BIN, 3))
     # a level of which flow is nearly all must not pass for tinted tissue
     most_share = _pale_share(brightness, chroma) + MORE_TINT
-    levels = brightness // LEVELS_PER_BIN
-    for level in np.unique(levels[painted]):
+    for level in np.unique(levels[brightness >= LEAST_CHROMA]):
         here = levels == level
-        tint = _tint(frame[here], chroma[here], most_share * (level + 0.5) * LEVELS_PER_BIN)
-        painted[here] &= _spread(frame[here] - tint) >= LEAST_CHROMA
-    return painted
+        tint = _tint(frame[here], chroma[here])
+        if -tint.min() <= most_share * (level + 0.5) * LEVELS_PER_BIN:
+            tints[level] = tint
+    return tints
 
 
 def _brightest_and_darkest(colours: Colours) -> tuple[Grey, Grey]:
@@ -108,24 +121,18 @@ def _brightest_and_darkest(colours: Colours) -> tuple[Grey, Grey]:
     return np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
 
 
-def _pale_share(brightness: npt.NDArray[np.uint8], chroma: npt.NDArray[np.uint8]) -> float:
+def _pale_share(brightness: Grey, chroma: Grey) -> float:
     """Chroma as a share of the brightness, 0..1, of the least coloured lit pixels."""
     is_lit = brightness >= LEAST_CHROMA
-    return float(np.quantile(chroma[is_lit] / brightness[is_lit], TINT_QUANTILE))
+    return float(np.quantile(chroma[is_lit] / brightness[is_lit], TINT_QUANTILE)) if is_lit.any() else 0.0
 
 
-def _tint(colours: Colours, chroma: npt.NDArray[np.uint8], most_chroma: float) -> npt.NDArray[np.float64]:
+def _tint(colours: Colours, chroma: Grey) -> npt.NDArray[np.float64]:
     """Colour of tissue, (3,), less its grey, out of pixels (n, 3) that are equally bright."""
     pale = chroma <= np.quantile(chroma, TINT_QUANTILE)
-    tint = np.median(colours[pale], axis=0)
+    tint: npt.NDArray[np.float64] = np.median(colours[pale], axis=0)
     tint -= tint.max()
-    return tint if -tint.min() <= most_chroma else np.zeros(3)
-
-
-def _spread(colours: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Largest minus smallest of red, green and blue."""
-    spread: npt.NDArray[np.float64] = colours.max(axis=-1) - colours.min(axis=-1)
-    return spread
+    return tint
 
 
 def _thick(painted: Mask) -> Mask:
