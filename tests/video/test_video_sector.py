@@ -1,5 +1,7 @@
 """The sector is kept whole and everything drawn around it is blanked."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -9,9 +11,14 @@ from video_samples import SHARED
 from echossl.video import find_sector, open_video, to_grey
 
 
-@pytest.mark.parametrize("ecg", ["sweeps", "scrolls"])
-@pytest.mark.parametrize("background", [0, 30])
-@pytest.mark.parametrize("size", [(480, 640), (160, 200), (708, 1016)])
+@pytest.mark.parametrize(
+    ("size", "ecg", "background"),
+    [
+        *product([(300, 400), (160, 200)], ["sweeps", "scrolls"], [0, 30]),
+        ((480, 640), "scrolls", 30),
+        ((708, 1016), "sweeps", 0),
+    ],
+)
 def test_trap_07_everything_around_the_sector_is_blanked(
     size: tuple[int, int], ecg: str, background: int
 ) -> None:
