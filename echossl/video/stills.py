@@ -194,6 +194,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise DecodeError(path, reason) from error
         except Image.DecompressionBombError as error:
             raise too_large(path) from error
+        except MemoryError as error:
+            # its size is checked by us, but not that of the pieces it consists of
+            reason = f"is a damaged picture ({name}) that declares more than memory holds; export it again"
+            raise DecodeError(path, reason) from error
         except PILLOW_ERRORS as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DecodeError(path, f"is a damaged picture ({name}: {reason}); export it again") from error

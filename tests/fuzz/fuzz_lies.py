@@ -98,6 +98,7 @@ LIARS: dict[str, list[Callable[[], bytes]]] = {
         lambda: dicom(JPEG2000Lossless, pillow_frame("JPEG2000", no_jp2=True, mct=0), channels=1, Rows=65535)
     ],
     "picture.png": [
+        lambda: patched("picture.png", b"IDAT", -4, ">L", 2**31 - 1),
         lambda: png_of_size(65535, 65535),
         lambda: png_of_size(2**31 - 1, 2**31 - 1),
         lambda: png_of_size(2**31, 2**31),
