@@ -71,7 +71,8 @@ def test_torch_is_not_imported_for_help() -> None:
         (["pretrain", "a.yaml", "b.yaml"], "found 2 files (a.yaml, b.yaml), expected one at most"),
         (["pretrain", "absent.yaml"], "absent.yaml: no such file"),
         (["prepare", "manifest=absent.csv", "out=store"], "absent.csv"),
-        (["index", "echonet", "."], "source 'echonet': no such layout; there are folder, phantom"),
+        (["index", "echonet", "."], "source 'echonet': no such layout, did you mean echonet_"),
+        (["index", "folder", ".", "patient_patern=x"], "did you mean patient_pattern?"),
         (["index", "folder", ".", "--split", "train"], "--split train: expected NAME=SHARE"),
         (["evaluate", "absent.csv"], "absent.csv: no such file; give a predictions.csv"),
         (["embed", "absent", "store"], "store: no finished clip store; run echossl prepare"),
@@ -87,6 +88,19 @@ def test_wrong_input_is_one_clear_line_and_exit_code_2(
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
     assert all(line.startswith(("echossl: ", "command line: ")) for line in done.stderr.splitlines())
+
+
+def test_doctor_says_what_is_usable(tmp_path: Path) -> None:
+    assert "PyAV" in run("doctor", folder=tmp_path)
+    states = {state["name"]: state for state in json.loads(run("doctor", "--json", folder=tmp_path))}
+    assert states["PyAV"]["usable"]
+    assert all(state["usable"] or state["reason"] for state in states.values())
+
+
+def test_options_of_index_list_every_layout(tmp_path: Path) -> None:
+    text = run("options", "index", folder=tmp_path)
+    assert "mimic_iv_echo  # " in text
+    assert "\n  patient_pattern = " in text
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
@@ -123,7 +137,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("phantom", "phantom", "--patients", "24", "--seed", "3", *SMALL_VIDEOS, folder=folder)
     words = ["--split", "train=0.6", "--split", "test=0.4", "--stratify", "severe_as"]
     assert "48 videos of 24 patients" in run("index", "phantom", "phantom", *words, folder=folder)
-    assert "48 of 48 videos can be used" in run("check", "manifest.csv", folder=folder)
+    assert "48 videos: 48 can be used" in run("check", "manifest.csv", folder=folder)
     text = run("prepare", "manifest=manifest.csv", "out=store", "size=32", folder=folder)
     assert "48 videos stored, 0 rejected" in text
     return folder

@@ -110,9 +110,9 @@ def clip_starts(
         return np.array([last / 2])
     if policy == "all":
         whole = int(last / clip.clip_seconds + TOLERANCE_SECONDS)
-        starts = np.arange(whole + 1) * clip.clip_seconds
+        starts = [number * clip.clip_seconds for number in range(whole + 1)]
         is_covered = last - starts[-1] <= TOLERANCE_SECONDS
-        return starts if is_covered else np.append(starts, last)
+        return np.array(starts if is_covered else [*starts, last])
     if generator is None:
         raise ValueError("the policy random needs a generator")
     return np.array([_draw(last, generator) for _ in range(count)])

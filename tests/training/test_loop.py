@@ -109,6 +109,7 @@ def test_logs_and_checkpoints_come_when_they_should(tmp_path: Path) -> None:
         "frame_order/accuracy",
         "learning_rate",
         "clips_per_second",
+        "bad_videos",
     }
     assert lines[1]["learning_rate"] == learning_rate(3, CONFIG.optimiser)
     expected = lines[0]["contrastive/loss"] + 0.5 * lines[0]["frame_order/loss"]
