@@ -9,7 +9,8 @@ from av import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from echossl.video.index import FrameIndex, packet_position, tagged
+from echossl.video.index import FrameIndex
+from echossl.video.packets import packet_position
 
 
 class FrameDecoder:
@@ -17,7 +18,9 @@ class FrameDecoder:
 
     def __init__(self, codec: VideoCodecContext, index: FrameIndex) -> None:
         self._codec, self._index = codec, index
-        self._frame_of = {int(key): frame for frame, key in enumerate(index.identity)}
+        self._frame_of = dict(zip(index.identity.tolist(), range(index.num_frames), strict=True))
+        self._starts = index.start.tolist()
+        self._stands_alone = codec.codec.intra_only and index.by_packet
         self._can_skip = codec.name == "h264" and index.by_packet
         self.expect(np.arange(0))
         self.forget()
@@ -38,7 +41,13 @@ class FrameDecoder:
         Raises:
             FFmpegError: if a packet on the way is damaged.
         """
-        start = int(self._index.start[frame])
+        if self._stands_alone:
+            with suppress(FFmpegError):
+                picture = self._decode_alone(frame)
+                if picture is not None:
+                    return picture
+            self.forget()
+        start = self._starts[frame]
         goes_on = self._run_start <= start <= self._position + 1 and frame > self._last_frame
         # a key frame may not be one in truth; the way from the very first packet is always left
         for begin in (None, start) if goes_on else (start,):
@@ -49,6 +58,15 @@ class FrameDecoder:
                 if picture is not None:
                     return picture
         return self._decode_to(frame, 0)
+
+    def _decode_alone(self, frame: int) -> VideoFrame | None:
+        """Decode one packet of a codec whose pictures stand alone, if its picture comes at once."""
+        self._run_start = self._position = position = self._starts[frame]
+        self._last_frame = frame
+        for picture in self._codec.decode(self._index.packets.packet(position)):
+            if packet_position(picture) == position and not picture.is_corrupt:
+                return picture
+        return None
 
     def _decode_to(self, frame: int, begin: int | None) -> VideoFrame | None:
         """Decode up to a frame, from a packet on or, with None, from where decoding stands."""
@@ -76,11 +94,12 @@ class FrameDecoder:
         return None
 
     def _decode(self) -> Iterator[VideoFrame]:
-        for packet in self._index.packets[self._run_start :]:
-            self._position += 1
+        packets = self._index.packets
+        for position in range(self._run_start, len(packets)):
+            self._position = position
             if self._can_skip:
-                self._codec.skip_frame = "NONREF" if self._is_idle(self._position) else "DEFAULT"
-            yield from self._codec.decode(tagged(packet, self._position))
+                self._codec.skip_frame = "NONREF" if self._is_idle(position) else "DEFAULT"
+            yield from self._codec.decode(packets.packet(position))
         yield from self._codec.decode(None)
 
     def _is_idle(self, position: int) -> bool:

@@ -1,36 +1,25 @@
 """Which packet of a file holds which frame, when it is shown, and where its decoding must start."""
 
-from __future__ import annotations  # older PyAV has no Packet[...] at run time
-
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from av import FFmpegError, VideoFrame
+from av import FFmpegError
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from echossl.errors import DecodeError
+from echossl.video.mpeg4 import PACKER, picture_type
+from echossl.video.packets import AviPackets, KeptPackets, Packets, packet_position
+from echossl.video.times import presentation_times
 
 # in these a packet is a frame, so that the packets with their times are the whole index
 PACKET_IS_FRAME = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d"})
 # these can be decoded exactly from any of their key frames on
 RESTARTS_AT_KEY_FRAMES = PACKET_IS_FRAME | {"vp8", "mpeg4", "mpeg1video", "mpeg2video", "ffv1"}
 TIMED_CONTAINERS = ("mov", "matroska")
-RATE_TOLERANCE = 0.01
-
-
-class PacketTag:
-    """What a packet hands on to its frame: an object of its own, as PyAV mixes up equal small numbers."""
-
-    __slots__ = ("position",)
-
-    def __init__(self, position: int) -> None:
-        self.position = position
 
 
 @dataclass(frozen=True)
@@ -38,7 +27,7 @@ class FrameIndex:
     """Where the frames of one video are.
 
     Attributes:
-        packets: the video's packets in decoding order; see :func:`tagged`.
+        packets: the video's packets in decoding order.
         identity: int64 (num_frames,), what a decoded frame is recognised by: its packet's position, or where
             that is not unique its rank in decoding from the first packet.
         start: int64 (num_frames,), position of the packet from which decoding gives the frame exactly; never
@@ -48,7 +37,7 @@ class FrameIndex:
         fps: mean frames per second, None if unknown.
     """
 
-    packets: list[Packet[VideoStream]]
+    packets: Packets
     identity: npt.NDArray[np.int64]
     start: npt.NDArray[np.int64]
     by_packet: bool
@@ -68,27 +57,25 @@ class FrameIndex:
     @property
     def has_closed_groups(self) -> bool:
         """Whether every frame decodes from the last key frame before it in the file."""
-        return bool((self.start == _key_before(self.packets)[self.identity]).all())
+        return bool((self.start == self.packets.key_before()[self.identity]).all())
 
 
 def build_index(path: Path, container: InputContainer, stream: VideoStream) -> FrameIndex:
-    """Read every packet of a stream once; decode only where packets alone do not tell the frames.
+    """Find every packet of a stream; decode only where packets alone do not tell the frames.
 
     Raises:
         DecodeError: if no frame decodes, or frames in the middle of the video are damaged.
     """
     codec = stream.codec_context
-    packets = _packets(path, container, stream)
-    shown = [position for position, packet in enumerate(packets) if not packet.is_discard]
+    packets = AviPackets.find(path, container, stream) or KeptPackets(path, container, stream)
+    while len(packets) and _is_broken(packets, codec):
+        packets.drop_last()
+    order: list[int] = np.flatnonzero(~packets.is_discard).tolist()
     if codec.codec.intra_only:
-        order = shown
-        ticks = [
-            packets[position].dts if packets[position].pts is None else packets[position].pts
-            for position in order
-        ]
-    elif _packets_tell(container, stream, packets):
-        order = sorted(shown, key=lambda position: packets[position].pts or 0)
-        ticks = [packets[position].pts for position in order]
+        ticks = [packets.times[position] for position in order]
+    elif isinstance(packets, KeptPackets) and _packets_tell(container, stream, packets):
+        order = _order_shown(container, packets, order)
+        ticks = [packets.times[position] if packets.is_stamped else None for position in order]
     else:
         order, ticks = _count_by_decoding(path, codec, packets)
     if not order:
@@ -100,93 +87,67 @@ def build_index(path: Path, container: InputContainer, stream: VideoStream) -> F
     return FrameIndex(packets, identity, start, by_packet, seconds, fps)
 
 
-def tagged(packet: Packet[VideoStream], position: int) -> Packet[VideoStream]:
-    """The packet, which from now on tells its frame its position in decoding order."""
-    packet.opaque = PacketTag(position)
-    return packet
+def declared_packets(container: InputContainer, stream: VideoStream) -> int:
+    """How many packets the header promises; 0 if it does not say. An edit list may cut some of them off."""
+    is_listed = container.format.name.startswith("mov") and len(stream.index_entries) > 0
+    return len(stream.index_entries) if is_listed else stream.frames
 
 
-def packet_position(frame: VideoFrame) -> int:
-    """Position of the tagged packet that a frame came from; -1 if the decoder lost it."""
-    return frame.opaque.position if isinstance(frame.opaque, PacketTag) else -1
-
-
-def presentation_times(
-    ticks: list[int | None], time_base: Fraction | None, declared: Fraction | None
-) -> tuple[npt.NDArray[np.float64], float | None]:
-    """Seconds of every frame, and the mean rate.
-
-    Args:
-        ticks: a time stamp per frame in units of ``time_base``, in the order of showing.
-        time_base: seconds per tick.
-        declared: the rate that the file states; believed when it agrees with the times within 1 %, or when
-            there are no usable times.
-
-    Returns:
-        float64 (len(ticks),) starting at 0.0, and frames per second or None.
-    """
-    count = len(ticks)
-    stated = float(declared) if declared else None
-    known = np.array([tick for tick in ticks if tick is not None], dtype=np.float64)
-    if time_base and len(known) == count > 1 and bool((np.diff(known) > 0).all()):
-        seconds = (known - known[0]) * float(time_base)
-        mean = (count - 1) / float(seconds[-1])
-        agrees = stated is not None and abs(stated - mean) <= RATE_TOLERANCE * mean
-        return seconds, stated if agrees else mean
-    if stated is not None:
-        return np.arange(count) / stated, stated
-    return np.where(np.arange(count) == 0, 0.0, np.nan), None
-
-
-def _packets(path: Path, container: InputContainer, stream: VideoStream) -> list[Packet[VideoStream]]:
-    """All packets but the broken ones at the end, which is what a cut file has."""
-    packets: list[Packet[VideoStream]] = []
-    try:
-        # the demuxer ends with an empty packet that only tells a decoder to finish
-        packets.extend(packet for packet in container.demux(stream) if packet.size)
-    except FFmpegError as error:
-        if not packets:
-            raise DecodeError(path, f"no frame can be read ({error.strerror}); export it again") from error
-    while packets and _is_broken(packets[-1], stream.codec_context):
-        packets.pop()
-    return packets
-
-
-def _is_broken(packet: Packet[VideoStream], codec: VideoCodecContext) -> bool:
+def _is_broken(packets: Packets, codec: VideoCodecContext) -> bool:
     """Whether a file's last packet is cut, or space that was reserved and never written."""
-    if packet.is_corrupt:
-        return True
-    if not codec.codec.intra_only:
-        return not any(memoryview(packet))
     try:
-        return not codec.decode(packet)
+        packet = packets.packet(len(packets) - 1)
+        if packet.is_corrupt:
+            return True
+        return not codec.decode(packet) if codec.codec.intra_only else not any(memoryview(packet))
     except FFmpegError:
         return True
 
 
-def _packets_tell(container: InputContainer, stream: VideoStream, packets: list[Packet[VideoStream]]) -> bool:
+def _packets_tell(container: InputContainer, stream: VideoStream, packets: KeptPackets) -> bool:
     """Whether packets and their times can be trusted to be the frames."""
+    if not len(packets) or not packets.is_key[0]:
+        return False
     is_timed = container.format.name.startswith(TIMED_CONTAINERS)
-    if not is_timed or stream.codec_context.name not in PACKET_IS_FRAME:
+    codec = stream.codec_context
+    if codec.name == "mpeg4":
+        # headers may stand in the container instead
+        if PACKER in (codec.extradata or b""):
+            return False
+        types = {picture_type(memoryview(packets.packet(position))) for position in range(len(packets))}
+        # without B-frames pictures are stored as they are shown, which needs no times
+        if types <= {"I", "P"} and not (is_timed or packets.is_discard.any()):
+            return True
+        if not types <= {"I", "P", "B"}:
+            return False
+    if not is_timed or codec.name not in PACKET_IS_FRAME | {"mpeg4"} or not packets.is_stamped:
         return False
-    times = {packet.pts for packet in packets}
-    if not packets or None in times or len(times) != len(packets) or not packets[0].is_keyframe:
-        return False
+    times = [time for time in packets.times if time is not None]
     # pictures shown before the first key frame belong to a group that is not in the file
-    starts_clean = packets[0].pts == min(time for time in times if time is not None)
-    return starts_clean and stream.frames in {0, len(packets)}
+    starts_clean = times[0] == min(times)
+    return (
+        starts_clean
+        and len(set(times)) == len(times)
+        and declared_packets(container, stream) in {0, len(packets)}
+    )
+
+
+def _order_shown(container: InputContainer, packets: KeptPackets, shown: list[int]) -> list[int]:
+    if container.format.name.startswith(TIMED_CONTAINERS):
+        return sorted(shown, key=lambda position: packets.times[position] or 0)
+    return shown
 
 
 def _count_by_decoding(
-    path: Path, codec: VideoCodecContext, packets: list[Packet[VideoStream]]
+    path: Path, codec: VideoCodecContext, packets: Packets
 ) -> tuple[list[int], list[int | None]]:
     """Packet position (-1 if unknown) and time stamp of every frame that decodes, in the order of showing."""
     order: list[int] = []
     ticks: list[int | None] = []
     failed: int | None = None
-    for fed, packet in enumerate([*packets, None]):
+    for fed in range(len(packets) + 1):
         try:
-            frames = codec.decode(tagged(packet, fed) if packet else None)
+            frames = codec.decode(packets.packet(fed) if fed < len(packets) else None)
         except FFmpegError:
             failed = fed if failed is None else failed
             continue
@@ -205,26 +166,17 @@ def _count_by_decoding(
 
 
 def _starts(
-    codec: VideoCodecContext,
-    packets: list[Packet[VideoStream]],
-    identity: npt.NDArray[np.int64],
+    codec: VideoCodecContext, packets: Packets, identity: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Start of decoding for every frame: the last key frame that is neither decoded nor shown after it."""
     if codec.codec.intra_only:
         return identity.copy()
-    reordered = bool((np.diff(identity) < 0).any())
     # MPEG-4 with B-frames may be packed two to a packet, which a restart tears apart
-    packable = codec.name == "mpeg4" and reordered
+    packable = codec.name == "mpeg4" and bool((np.diff(identity) < 0).any())
     if codec.name not in RESTARTS_AT_KEY_FRAMES or packable:
         return np.zeros_like(identity)
-    key_before = _key_before(packets)
+    key_before = packets.key_before()
     is_key = key_before == np.arange(len(packets))
     key_shown = np.maximum.accumulate(np.where(is_key[identity], identity, 0))
     # a picture shown before the key frame that precedes it in the file needs the group before that one
     return np.minimum(key_before[identity], key_shown)
-
-
-def _key_before(packets: list[Packet[VideoStream]]) -> npt.NDArray[np.int64]:
-    """Position of the last key frame up to each packet; 0 before the first."""
-    is_key = np.array([packet.is_keyframe for packet in packets])
-    return np.maximum.accumulate(np.where(is_key, np.arange(len(packets)), 0))

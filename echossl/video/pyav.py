@@ -1,38 +1,32 @@
 """Frames of AVI, MP4, MOV, MKV, WebM, GIF and other containers through PyAV (FFmpeg), exact by index."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.codec.context import Flags
-from av.container import InputContainer
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
 from echossl.errors import DecodeError
-from echossl.video.decoding import FrameDecoder
-from echossl.video.index import TIMED_CONTAINERS, build_index
-from echossl.video.reader import VideoReader
-
-# what is no video container (text, play lists, single pictures, raw streams without times) is refused
-CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif,mpeg,mpegts,asf,flv,ogg,nut"
+from echossl.video.index import TIMED_CONTAINERS
+from echossl.video.opened import IDLE_VIDEOS, OpenedVideo
+from echossl.video.pixels import Picture
+from echossl.video.reader import VideoReader, checked_indices
 
 
 class PyavReader(VideoReader):
-    """A reader on PyAV; sound is ignored.
+    """A reader on PyAV; sound is ignored, pictures are turned as a player shows them.
 
-    The packets of the file are read once and kept, still compressed; a frame is decoded from the nearest key
-    frame before it, so a file of all-intra frames decodes only what is asked for.
+    The packets of the file are found once; a frame is decoded from the nearest key frame before it, so a file
+    of all-intra frames decodes only what is asked for.
 
     Attributes:
         codec_name: FFmpeg's name of the codec.
         container_name: FFmpeg's name of the container.
-        is_plain: whether other libraries can tell the frames' order, because the container states their
-            times or they are stored as they are shown.
-        has_closed_groups: whether every frame decodes from the key frame before it in the file.
+        is_turned: whether pictures are shown turned or mirrored.
+        has_alpha: whether pictures can be seen through.
+        ends_in_half: whether the last row shares its colour with a row that is not there.
 
     Raises:
         DecodeError: if the file holds no video or no frame of it decodes.
@@ -40,110 +34,100 @@ class PyavReader(VideoReader):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._container = _open_container(path)
-        try:
-            self._read_index()
-        except DecodeError:
-            self._container.close()
-            raise
-
-    def _read_index(self) -> None:
-        stream = _video_stream(self.path, self._container)
-        codec = stream.codec_context
-        # one thread: loaders decode many files at once, and frames come without delay
-        codec.thread_count = 1
-        codec.flags |= Flags.copy_opaque
-        index = build_index(self.path, self._container, stream)
-        if self._container.format.name == "gif" and index.num_frames == 1:
-            raise DecodeError(self.path, "is a still image (GIF), expected a video; leave it out")
-        self.codec_name, self.container_name = codec.codec.canonical_name, self._container.format.name
-        is_timed = self.container_name.startswith(TIMED_CONTAINERS)
-        self.is_plain = is_timed or not index.is_reordered
-        self.has_closed_groups = index.has_closed_groups
+        video, self._key = IDLE_VIDEOS.take(path)
+        self._opened: OpenedVideo | None = video
+        index = video.index
+        self.codec_name, self.container_name = video.codec_name, video.container_name
+        self.is_turned = not video.turn.is_none
+        self.has_alpha = video.pixels.has_alpha
+        self.ends_in_half = video.pixels.halves_rows and video.stored_height % 2 == 1
         self.num_frames, self.frame_seconds, self.fps = index.num_frames, index.seconds, index.fps
-        self.height, self.width = codec.height, codec.width
-        self._pixels = _Pixels(codec.pix_fmt or "yuv420p")
-        self.channels = self._pixels.channels
-        self._decoder = FrameDecoder(codec, index)
+        if self.container_name == "gif" and self.num_frames == 1:
+            # a still: FFmpeg makes up a rate
+            self.fps = None
+        self.declared_frames = video.declared_frames
+        self.height, self.width = video.stored_height, video.stored_width
+        if video.turn.is_transposed:
+            self.height, self.width = self.width, self.height
+        self.channels, self.pixel_aspect = video.pixels.channels, video.pixel_aspect
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether any library can tell the frames' order: by their times, or as they are stored as shown."""
+        return self.container_name.startswith(TIMED_CONTAINERS) or not self._video.index.is_reordered
+
+    @property
+    def has_closed_groups(self) -> bool:
+        """Whether every frame decodes from the key frame before it in the file."""
+        return self._video.index.has_closed_groups
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether an edit list leaves out frames that are in the file."""
+        return bool(self._video.index.packets.is_discard.any())
 
     def _frames(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         frames = np.empty((len(wanted), self.height, self.width, self.channels), dtype=np.uint8)
-        self._decoder.expect(wanted)
-        previous = -1
-        for place in np.argsort(wanted, kind="stable"):
-            if previous >= 0 and wanted[previous] == wanted[place]:
-                frames[place] = frames[previous]
-            else:
-                frames[place] = self._pixels.of(self._decode(int(wanted[place])))
-            previous = place
+        self._decode_into(frames, wanted, self._video.pixels.of)
+        return frames
+
+    def read_grey(self, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
+        """As ``read``, in grey: uint8 (len(indices), height, width), the luma of ITU-R BT.601.
+
+        Taken from the stored luma where that is the same within 3 grey levels, see :meth:`Pixels.grey_of`.
+        """
+        wanted = checked_indices(indices, self.num_frames)
+        frames = np.empty((len(wanted), self.height, self.width), dtype=np.uint8)
+        self._decode_into(frames, wanted, self._video.pixels.grey_of)
         return frames
 
     def close(self) -> None:
-        """Release the file."""
-        self._container.close()
+        """Release the file; it is kept for a while, should it be opened again."""
+        if self._opened is not None:
+            IDLE_VIDEOS.put_back(self._key, self._opened)
+            self._opened = None
+
+    @property
+    def _video(self) -> OpenedVideo:
+        if self._opened is None:
+            raise ValueError(f"{self.path}: the video is closed")
+        return self._opened
+
+    def _decode_into(
+        self,
+        frames: npt.NDArray[np.uint8],
+        wanted: npt.NDArray[np.int64],
+        convert: Callable[[VideoFrame], Picture],
+    ) -> None:
+        """Decode in the order of showing, whatever the order asked for."""
+        self._video.decoder.expect(wanted)
+        numbers = wanted.tolist()
+        previous = -1
+        for place in np.argsort(wanted, kind="stable").tolist():
+            if previous >= 0 and numbers[previous] == numbers[place]:
+                frames[place] = frames[previous]
+            else:
+                frames[place] = convert(self._decode(numbers[place]))
+            previous = place
 
     def _decode(self, frame: int) -> VideoFrame:
+        video = self._video
         try:
-            picture = self._decoder.frame(frame)
+            picture = video.decoder.frame(frame)
         except av.FFmpegError as error:
-            self._decoder.forget()
+            video.decoder.forget()
             raise DecodeError(
                 self.path, f"frame {frame} is damaged ({error.strerror}); export it again"
             ) from error
         if picture is None:
-            self._decoder.forget()
+            video.decoder.forget()
             raise DecodeError(
                 self.path, f"frame {frame} of {self.num_frames} does not decode; export it again"
             )
-        if (picture.height, picture.width) != (self.height, self.width):
+        if (picture.height, picture.width) != (video.stored_height, video.stored_width):
             raise DecodeError(
                 self.path,
                 f"frame {frame} has {picture.height} x {picture.width} pixels, the first frames have "
-                f"{self.height} x {self.width}; cut the video into one file per picture size",
+                f"{video.stored_height} x {video.stored_width}; cut the video into one file per picture size",
             )
         return picture
-
-
-class _Pixels:
-    """Pictures of one pixel format as uint8 arrays, grey where the file is grey, otherwise RGB."""
-
-    def __init__(self, pixel_format: str) -> None:
-        components = VideoFormat(pixel_format).components
-        self._has_alpha = any(component.is_alpha for component in components)
-        self.channels = 1 if pixel_format.startswith("gray") else 3
-        self._target = "gray" if self.channels == 1 else "rgba" if self._has_alpha else "rgb24"
-        # shared by all frames, because setting it up costs more than a small frame
-        self._reformatter = VideoReformatter()
-
-    def of(self, picture: VideoFrame) -> npt.NDArray[np.uint8]:
-        """Pixels (height, width, channels) of a decoded picture; see-through ones lie on black."""
-        array = self._reformatter.reformat(picture, format=self._target, threads=1).to_ndarray()
-        pixels: npt.NDArray[np.uint8] = array.astype(np.uint8, copy=False).reshape(*array.shape[:2], -1)
-        if self._has_alpha:
-            share = pixels[..., 3:].astype(np.uint16)
-            return ((pixels[..., :3] * share + 127) // 255).astype(np.uint8)
-        return pixels
-
-
-def _open_container(path: Path) -> InputContainer:
-    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-    try:
-        # with "file:" a name such as "a:b.avi" stays a name
-        return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
-    except av.ArgumentError as error:
-        reason = "is not a video in a known container; convert it to MP4 or AVI, or leave it out"
-        raise DecodeError(path, reason) from error
-    except av.FFmpegError as error:
-        reason = f"is no video, or is cut or damaged ({error.strerror}); copy or export it again"
-        raise DecodeError(path, reason) from error
-
-
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-    if not streams:
-        raise DecodeError(path, "holds no video (only sound or data); leave it out")
-    if not streams[0].codec_context or not streams[0].codec_context.width:
-        raise DecodeError(
-            path, "holds a video stream that this FFmpeg cannot decode; convert it to H.264 or MJPEG"
-        )
-    return streams[0]

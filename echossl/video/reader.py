@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from echossl.config.video import Backend
 from echossl.errors import DecodeError
+from echossl.video.backends import FASTEST_EXACT
 from echossl.video.grey import to_grey
 from echossl.video.kinds import WORDS, kind_of
 
 
 class VideoReader(ABC):
-    """One open video; a context manager. Frames are exact: frame i is the i-th picture shown.
+    """One open video; a context manager. Frames are exact: frame i is the i-th picture shown, upright.
 
     Attributes:
         path: the file, or the folder of pictures.
@@ -78,7 +79,8 @@ def open_video(path: str | Path, *, backend: Backend = "auto") -> VideoReader:
 
     Args:
         path: a video file, DICOM file, picture, NIfTI or MetaImage file, or a folder of pictures.
-        backend: decoder of video containers; everything else has one reader only.
+        backend: decoder of video containers, ``auto`` for the fastest that is exact; everything else has one
+            reader only.
 
     Raises:
         DecodeError: if there is no such file, or it holds no frames; the message says why and what to do.
@@ -104,7 +106,7 @@ def open_video(path: str | Path, *, backend: Backend = "auto") -> VideoReader:
         from echossl.video.metaimage import open_metaimage
 
         return open_metaimage(path)
-    return _open_container(path, backend)
+    return _open_container(path, FASTEST_EXACT if backend == "auto" else backend)
 
 
 def _open_container(path: Path, backend: Backend) -> VideoReader:

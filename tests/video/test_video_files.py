@@ -7,11 +7,11 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from video_samples import SHARED, number_of, picture, write_kind, write_video
+from video_samples import number_of, picture, write_kind, write_video
 
 from echossl.errors import DecodeError
 from echossl.video import duration_seconds, open_video
-from echossl.video.index import presentation_times
+from echossl.video.times import presentation_times
 
 
 def packet_places(path: Path) -> list[int]:
@@ -186,25 +186,3 @@ def test_see_through_gif_lies_on_black(tmp_path: Path) -> None:
     for number, frame in enumerate(frames):
         assert frame[:, 10 * number : 10 * number + 10].min() == 255
         assert frame.sum() == 255 * 3 * 40 * 10
-
-
-def shared_files() -> list[Path]:
-    return [path for folder in ("dicom", "pocus_lung") for path in sorted((SHARED / folder).rglob("*.*"))]
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real files is not here")
-def test_real_files_are_read_or_refused_in_words() -> None:
-    refused = {}
-    for path in shared_files():
-        try:
-            with open_video(path) as reader:
-                frames = reader.read([reader.num_frames - 1, 0, reader.num_frames // 2])
-                assert frames.shape == (3, reader.height, reader.width, reader.channels)
-                assert frames.max() > 50
-                assert reader.frame_seconds[0] == 0
-                assert len(reader.frame_seconds) == reader.num_frames
-        except DecodeError as error:
-            refused[path.name] = str(error)
-    assert set(refused) == {"dcm4che_will-jxl_vividE95.dcm", "dataset_metadata.csv"}
-    assert "JPEG XL" in refused["dcm4che_will-jxl_vividE95.dcm"]
-    assert not any("\n" in message for message in refused.values())
