@@ -15,8 +15,8 @@ from typing import Literal
 #   HEVC MP4 600 x 800             5.1 (9.1)           4.4      3.2      3.6          4.0
 #   MPEG-4 AVI 600 x 800             54 (57)            63       38       22           56
 # torchcodec's figures are those without an index of its own ("approximate"), which believe the header; behind
-# our index, which an exact answer needs, its lead in small files is gone. The PyAV reader is also the only one
-# that is exact everywhere, and needs no optional package whose absence would change what is read.
+# our index, which an exact answer needs, its lead in small files is gone. The PyAV reader is also the only
+# one that is exact everywhere, and needs no optional package whose absence would change what is read.
 # experiments/benchmarks/decoding.py measures it again.
 FASTEST_EXACT: Literal["pyav"] = "pyav"
 

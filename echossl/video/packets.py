@@ -98,10 +98,11 @@ class KeptPackets(Packets):
         try:
             for packet in container.demux(stream):
                 self._keep(path, packet)
-        except FFmpegError as error:
+        # PyAV stumbles over an index where a damaged file names a stream that it has not
+        except (FFmpegError, IndexError) as error:
             if not self._packets:
-                reason = f"no frame can be read ({error.strerror}); export it again"
-                raise DecodeError(path, reason) from error
+                why = error.strerror if isinstance(error, FFmpegError) else "it names unknown streams"
+                raise DecodeError(path, f"no frame can be read ({why}); export it again") from error
         self.is_stamped = None not in (stamps := [packet.pts for packet in self._packets])
         kept = zip(stamps, self._packets, strict=True)
         self.times = [packet.dts if stamp is None else stamp for stamp, packet in kept]

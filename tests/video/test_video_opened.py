@@ -3,6 +3,7 @@
 import os
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -212,3 +213,14 @@ def test_only_files_that_say_so_are_looked_at_for_a_turn(tmp_path: Path) -> None
             assert not may_be_turned(path, container.format.name)
     path.write_bytes(bytes(100))
     assert may_be_turned(path, "mov,mp4")
+
+
+@pytest.mark.parametrize("count", [10**6, 10**9])
+def test_mp4_that_declares_frames_without_end_is_short_or_refused(tmp_path: Path, count: int) -> None:
+    path = write_kind(tmp_path, "raw_yuv.mov")
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">I", data, data.index(b"stsz") + 12, count)
+    struct.pack_into(">I", data, data.index(b"stts") + 12, count)
+    path.write_bytes(data)
+    with suppress(DecodeError), open_video(path) as reader:
+        assert reader.num_frames <= 60

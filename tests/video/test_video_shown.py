@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_samples import KINDS, number_of, write_kind, write_trimmed, write_turned, write_video
+from video_samples import KINDS, SHARED, number_of, write_kind, write_trimmed, write_turned, write_video
 
 from echossl.errors import DecodeError, UserError
 from echossl.video import open_video
@@ -194,3 +194,33 @@ def test_limited_range_is_stretched_to_full_range() -> None:
     assert np.abs(found - expected).max() < 1
     assert (np.diff(found.astype(int)) >= 0).all()
     assert (found[16], found[235]) == (0, 255)
+
+
+def colours_before_clipping(picture: av.VideoFrame) -> np.ndarray:
+    """Red, green, blue (height, width, 3) of a BT.601 picture as real numbers, also outside 0..255."""
+    planes = []
+    for plane in picture.planes:
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width].astype(float)
+        down, right = -(-picture.height // plane.height), -(-picture.width // plane.width)
+        planes.append(rows.repeat(down, 0).repeat(right, 1)[: picture.height, : picture.width])
+    luma = (planes[0] - 16) * 255 / 219
+    blue, red = ((plane - 128) * 255 / 224 for plane in planes[1:])
+    return np.stack([luma + 1.402 * red, luma - 0.344 * blue - 0.714 * red, luma + 1.772 * blue], axis=-1)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real files is not here")
+def test_grey_of_real_files_is_the_luma_of_their_colours() -> None:
+    """Within 2 levels wherever the colours are RGB colours."""
+    files = sorted((SHARED / "pocus_lung").rglob("*.[am][vp][i4]"))[::4]
+    assert len(files) > 10
+    for path in files:
+        with av.open(str(path)) as container:
+            picture = next(container.decode(video=0))
+        with open_video(path) as reader:
+            difference = np.abs(reader.read_grey([0]).astype(int) - to_grey(reader.read([0])))[0]
+        if picture.format.name not in {"yuv420p", "yuv444p"} or picture.color_range == 2:
+            continue
+        exact = colours_before_clipping(picture)
+        is_shown = ((exact >= -0.5) & (exact <= 255.5)).all(axis=-1)
+        assert is_shown.mean() > 0.2, path
+        assert difference[is_shown].max() <= 2, path
