@@ -10,7 +10,9 @@ import pandas as pd
 from echossl.errors import ManifestError
 
 # what spreadsheets and statistics programs write into an empty cell of labels; ids are read as they stand
-EMPTY_WORDS = ("", "NA", "N/A", "NaN", "nan", "null", "None")
+EMPTY_WORDS = ("", "NA", "N/A", "NaN", "nan", "null")
+# programs write None among numbers too; among words it is a class: no stenosis
+EMPTY_AMONG_NUMBERS = (*EMPTY_WORDS, "None")
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from echossl.data.cells import EMPTY_WORDS
+from echossl.data.cells import EMPTY_AMONG_NUMBERS
 from echossl.video.kinds import is_file, is_folder
 
 # a wrong root makes every row a fault; beyond this many of one kind only their number is said
 MOST_LINES_OF_A_KIND = 100
-BINARY_WORDS = (*EMPTY_WORDS, "0", "1", "0.0", "1.0")
+BINARY_WORDS = (*EMPTY_AMONG_NUMBERS, "0", "1", "0.0", "1.0")
 
 
 def find_faults(
@@ -116,7 +116,7 @@ def _partly_filled_split(table: pd.DataFrame) -> Iterator[str]:
 def _frame_rates(table: pd.DataFrame) -> Iterator[str]:
     if "fps" not in table:
         return
-    filled = table["fps"][~table["fps"].isin(EMPTY_WORDS)]
+    filled = table["fps"][~table["fps"].isin(EMPTY_AMONG_NUMBERS)]
     wrong = filled[~(pd.to_numeric(filled, errors="coerce") > 0)]
     for row, found in wrong.items():
         yield f"row {row}: fps is {found!r}, expected frames per second above 0, or empty"

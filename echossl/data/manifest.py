@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from echossl.data.cells import EMPTY_WORDS, read_csv_cells, read_parquet_cells
+from echossl.data.cells import EMPTY_AMONG_NUMBERS, EMPTY_WORDS, read_csv_cells, read_parquet_cells
 from echossl.data.faults import find_faults
 from echossl.errors import ManifestError
 from echossl.files import atomic_path
@@ -99,8 +99,10 @@ def _typed(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _label_values(cells: pd.Series) -> pd.Series:
     """Numbers if every filled cell is one, text otherwise; NaN where nothing is written."""
-    values = cells.mask(cells.isin(EMPTY_WORDS))
+    words = cells.mask(cells.isin(EMPTY_WORDS))
     try:
-        return pd.to_numeric(values)
+        numbers = pd.to_numeric(cells.mask(cells.isin(EMPTY_AMONG_NUMBERS)))
     except ValueError:
-        return values
+        return words
+    # a column of None alone holds the class, as there is no number beside it
+    return words if numbers.isna().all() and words.notna().any() else numbers

@@ -49,6 +49,19 @@ def test_trap_15_empty_label_is_not_assessed_and_never_negative(tmp_path):
     assert (table["severe_as"] == 0).sum() == 1
 
 
+def test_none_among_words_is_a_class_and_among_numbers_an_empty_cell(tmp_path):
+    text = "path,patient_id,grade,only,ef,fps,severe_as\n"
+    text += "a.avi,1,None,None,55.5,None,1\nb.avi,2,Mild,,None,30,None\nc.avi,3,NA,None,40,,0\n"
+    table = read_manifest(make(tmp_path, text), binary_columns=["severe_as"])
+    assert table["grade"].fillna("-").tolist() == ["None", "Mild", "-"]
+    assert table["only"].fillna("-").tolist() == ["None", "-", "None"]
+    np.testing.assert_array_equal(table["ef"], [55.5, np.nan, 40])
+    np.testing.assert_array_equal(table["fps"], [np.nan, 30, np.nan])
+    np.testing.assert_array_equal(table["severe_as"], [1, np.nan, 0])
+    write_manifest(table, tmp_path / "again.csv")
+    pd.testing.assert_frame_equal(read_manifest(tmp_path / "again.csv"), table)
+
+
 def test_every_fault_is_named_at_once(tmp_path):
     rows = [
         "path,patient_id,study_id,split,fps,severe_as",
