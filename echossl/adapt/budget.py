@@ -1,15 +1,17 @@
 """The label budget: whose labels may be read, and nothing else about the training patients' labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from echossl.config.adapt import LabelBudget
 from echossl.data.splits import label_subset, split_validation
-from echossl.errors import UserError
+from echossl.data.store import ClipStore
+from echossl.errors import EchosslError, UserError
 from echossl.files import atomic_path
+from echossl.training.bad_videos import BadVideos
 
 VIDEO_COLUMNS = ["row", "patient_id", "study_id", "duration_seconds", "label"]
 
@@ -78,6 +80,34 @@ def draw_budget(table: pd.DataFrame, labels: LabelBudget, *, split: str) -> Budg
     study_labels = chosen.groupby("study_id")[labels.column].transform("max").astype(float)
     videos = chosen.assign(label=study_labels)[VIDEO_COLUMNS].sort_values("row").reset_index(drop=True)
     return Budget(videos, train, validation, subset.positive_patients, subset.assessed)
+
+
+def readable(budget: Budget, store: ClipStore, bad_videos: BadVideos) -> Budget:
+    """The budget without labelled videos that have turned unreadable since they were prepared.
+
+    Args:
+        budget: the labelled videos.
+        store: the clip store; each labelled video is read whole.
+        bad_videos: where those that cannot be read are noted.
+
+    Raises:
+        EchosslError: if too many cannot be read, or no video of a labelled patient can.
+    """
+    bad: dict[int, tuple[str, str]] = {}
+    for row in budget.videos["row"].tolist():
+        try:
+            store.frames(row)
+        except EchosslError as error:
+            bad[row] = (store.paths[row], str(error))
+    bad_videos.add(bad.values())
+    videos = budget.videos[~budget.videos["row"].isin(bad)].reset_index(drop=True)
+    lost = sorted(set(budget.videos["patient_id"]) - set(videos["patient_id"]))
+    if lost:
+        raise EchosslError(
+            f"{bad_videos.path}: no video of the labelled patient {lost[0]} can be read any more; mend it "
+            "and run echossl prepare again"
+        )
+    return replace(budget, videos=videos)
 
 
 def of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:

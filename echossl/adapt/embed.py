@@ -32,6 +32,7 @@ def embed(
     clips_per_video: int,
     hardware: Hardware,
     policy: ClipPolicy = "uniform",
+    seed: int = 0,
 ) -> list[npt.NDArray[np.float32]]:
     """Vectors of clips of each video.
 
@@ -42,21 +43,22 @@ def embed(
         clips_per_video: clips of each, where the policy leaves it open.
         hardware: device and precision.
         policy: where the clips start.
+        seed: seed of the policy ``random``.
 
     Returns:
         For each video (clips, dim); the number of clips differs between videos for the policy ``all``.
     """
-    requests = _requests(encoder, store, rows, clips_per_video, policy)
+    requests = _requests(encoder, store, rows, clips_per_video, policy, seed)
     flat = encode(encoder, store, [request for own in requests for request in own], hardware=hardware)
     ends = np.cumsum([len(own) for own in requests])
     return np.split(flat, ends[:-1]) if len(requests) else []
 
 
 def _requests(
-    encoder: Encoder, store: ClipStore, rows: Sequence[int], count: int, policy: ClipPolicy
+    encoder: Encoder, store: ClipStore, rows: Sequence[int], count: int, policy: ClipPolicy, seed: int
 ) -> list[list[ClipRequest]]:
     clip = encoder.metadata.clip
-    return [video_requests(store, row, clip, count=count, policy=policy) for row in rows]
+    return [video_requests(store, row, clip, count=count, policy=policy, seed=seed) for row in rows]
 
 
 def encode(
@@ -135,7 +137,13 @@ def require_fit(encoder: Encoder, store: ClipStore) -> None:
 
 
 def save_embeddings(
-    encoder: Path, store: Path, out: Path, *, clips_per_video: int, policy: ClipPolicy = "uniform"
+    encoder: Path,
+    store: Path,
+    out: Path,
+    *,
+    clips_per_video: int,
+    policy: ClipPolicy = "uniform",
+    seed: int = 0,
 ) -> tuple[int, int]:
     """Write the vectors of the clips of every video of a store.
 
@@ -146,6 +154,7 @@ def save_embeddings(
             ``patient_id``, ``study_id`` (clips,) text; ``start_seconds`` (clips,) float64.
         clips_per_video: clips of each video, where the policy leaves it open.
         policy: where the clips start.
+        seed: seed of the policy ``random``.
 
     Returns:
         The shape of ``features``.
@@ -154,7 +163,7 @@ def save_embeddings(
     network = load_encoder(encoder)
     require_fit(network, clip_store)
     hardware = Hardware.resolve(HardwareConfig())
-    chosen = _requests(network, clip_store, range(len(clip_store)), clips_per_video, policy)
+    chosen = _requests(network, clip_store, range(len(clip_store)), clips_per_video, policy, seed)
     requests = [request for own in chosen for request in own]
     features = encode(hardware.place(network), clip_store, requests, hardware=hardware)
     rows = [request.row for request in requests]

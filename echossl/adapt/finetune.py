@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from echossl.adapt.budget import Budget, draw_budget, of_split
+from echossl.adapt.budget import Budget, draw_budget, of_split, readable
 from echossl.adapt.embed import require_fit
 from echossl.adapt.frozen import FrozenTrainer
 from echossl.adapt.full import FullTrainer
@@ -26,6 +26,7 @@ from echossl.encoders.classifier import MODEL_NAME, save_classifier
 from echossl.encoders.files import load_encoder
 from echossl.files import atomic_path
 from echossl.runs import RunFolder
+from echossl.training.bad_videos import BadVideos
 from echossl.training.hardware import Hardware
 from echossl.training.statistics import grey_statistics
 
@@ -70,6 +71,9 @@ def finetune(config: FinetuneConfig) -> Path:
     table = store.rows_for(read_manifest(config.data.manifest, binary_columns=[column]))
     budget = draw_budget(table, config.labels, split=config.train_split)
     budget.write(config.out / BUDGET_NAME)
+    most = config.data.max_bad_fraction
+    bad_videos = BadVideos(config.out, num_videos=len(budget.videos), most=most)
+    budget = readable(budget, store, bad_videos)
     test = of_split(table[table[column].notna()], config.test_split)
     outcome = adapt(config, store, table.drop(columns=column), budget, test.drop(columns=column))
     _write_predictions(outcome.studies, test, config, path)

@@ -103,6 +103,7 @@ class FrozenTrainer(Trainer):
             clips_per_video=self.config.clips_per_video,
             hardware=self.hardware,
             policy=self.config.clip_policy,
+            seed=self.config.seed,
         )
         self._plain.update(zip(missing, found, strict=True))
         _, head = self.classifier()
@@ -130,11 +131,11 @@ class FrozenTrainer(Trainer):
             seed=config.seed,
         )
         for step in range(self.recipe.steps):
-            items, labels = sampler.requests(step)
-            rows = np.array([request.row for item in items for request in item])
+            draw = sampler.draw(step)
+            rows = np.array([request.row for item in draw.items for request in item])
             generator = np.random.default_rng((VIEW_OF_STEP, config.seed, step))
             views = generator.integers(self.recipe.augmented_views, size=len(rows))
-            yield HeadBatch(rows, views, np.repeat(labels, len(items[0])))
+            yield HeadBatch(rows, views, np.repeat(np.asarray(draw.labels), len(draw.items[0])))
 
     def _augmented_features(self, budget: Budget) -> dict[tuple[int, int], Tensor]:
         """Features of every (row, view) that some update of either training will ask for."""

@@ -90,6 +90,7 @@ class FullTrainer(Trainer):
             clips_per_video=self.config.clips_per_video,
             hardware=self.hardware,
             policy=self.config.clip_policy,
+            seed=self.config.seed,
         )
         return mean_logits(self.head, features)
 

@@ -93,7 +93,9 @@ def prepare(
 
     summary = prepare_store(config)
     typer.echo(f"{config.out}: {summary.as_text()}")
-    if audit and not summary.missing_shards:
+    if audit and summary.missing_shards:
+        typer.echo(f"{audit}: not drawn, the store is not finished; the last part can draw it")
+    elif audit:
         from echossl.data.audit import write_audit
 
         count = write_audit(config.out, audit)

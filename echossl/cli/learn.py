@@ -1,13 +1,12 @@
 """Commands that train and use networks."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from echossl.cli.words import Out, Words, settings
-
-Policy = Literal["uniform", "random", "centre", "all"]
+from echossl.config.video import ClipPolicy
 
 
 def demo(
@@ -53,13 +52,14 @@ def embed(
     out: Out = Path("embeddings.npz"),
     clips_per_video: Annotated[int, typer.Option(help="Clips of each video.")] = 2,
     policy: Annotated[
-        Policy, typer.Option(help="Which clips: evenly spread, drawn, the middle one, or end to end.")
+        ClipPolicy, typer.Option(help="Which clips: evenly spread, drawn, the middle one, or end to end.")
     ] = "uniform",
+    seed: Annotated[int, typer.Option(help="Seed of the policy random.")] = 0,
 ) -> None:
     """Write one vector per clip of every video in a store."""
     from echossl.adapt.embed import save_embeddings
 
-    shape = save_embeddings(encoder, store, out, clips_per_video=clips_per_video, policy=policy)
+    shape = save_embeddings(encoder, store, out, clips_per_video=clips_per_video, policy=policy, seed=seed)
     typer.echo(f"{out}: {shape[0]} clips, {shape[1]} numbers each")
 
 

@@ -4,6 +4,7 @@ This is the one part of the data room that needs torch; import it as ``echossl.d
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from echossl.data.requests import ClipRequest, read_clip, read_clips, video_requests
 from echossl.data.samplers import BalancedSampler, Draw, PairSampler
 from echossl.data.store import ClipStore
-from echossl.errors import DecodeError, UserError
+from echossl.errors import DecodeError, EchosslError, UserError
 
 __all__ = [
     "BalancedSampler",
@@ -133,7 +134,7 @@ class TrainingClips(Dataset[Batch]):
 
 
 class Spares:
-    """What takes the place of items of a batch that cannot be read; part of the pure function of the step.
+    """What takes the place of items of a batch that cannot be read: a function of seed, step and item alone.
 
     Attributes:
         bad: path of each unreadable video, and why.
@@ -144,6 +145,7 @@ class Spares:
     ) -> None:
         self.bad: dict[str, str] = {}
         self._sampler, self._draw, self._step, self._first_item = sampler, draw, step, first_item
+        self._patients = draw.patients.copy()
         self._attempts: Counter[int] = Counter()
 
     def instead(self, number: int, error: DecodeError) -> list[ClipRequest]:
@@ -157,14 +159,34 @@ class Spares:
         self._attempts[item] += 1
         if self._attempts[item] > MOST_ATTEMPTS:
             raise error
-        requests, patient = self._sampler.replace(self._draw, self._step, item, self._attempts[item])
+        requests, patient = self._sampler.replace(self._patients, self._step, item, self._attempts[item])
         self._draw.items[item], self._draw.patients[item] = requests, patient
         return requests
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """An error on its way out of a reader process, where torch would make a traceback of it."""
+
+    error: EchosslError
+
+
+class _Steps(Dataset["Batch | _Failure"]):
+    """The batches of a dataset, errors among them as items."""
+
+    def __init__(self, dataset: TrainingClips) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, step: int) -> Batch | _Failure:
+        try:
+            return self.dataset[step]
+        except EchosslError as error:
+            return _Failure(error)
+
+
 def step_loader(
     dataset: TrainingClips, *, first_step: int = 0, workers: int = 0, pin_memory: bool = False
-) -> DataLoader[Batch]:
+) -> Iterator[Batch]:
     """Read the batches of the steps from ``first_step`` on, in order, ahead of their use.
 
     Args:
@@ -172,7 +194,17 @@ def step_loader(
         first_step: the step to go on from.
         workers: reader processes; 0 reads in this one.
         pin_memory: put batches into page-locked memory, for copies to a GPU that do not wait.
+
+    Raises:
+        DecodeError: if nothing readable is found for an item.
+        ShortVideoError: if a video is shorter than the clip and ``clip.too_short`` is ``error``.
     """
     steps = range(first_step, len(dataset))
     # batch_size=None: an item is a whole batch already
-    return DataLoader(dataset, batch_size=None, sampler=steps, num_workers=workers, pin_memory=pin_memory)
+    loader: DataLoader[Batch | _Failure] = DataLoader(
+        _Steps(dataset), batch_size=None, sampler=steps, num_workers=workers, pin_memory=pin_memory
+    )
+    for batch in loader:
+        if isinstance(batch, _Failure):
+            raise batch.error
+        yield batch

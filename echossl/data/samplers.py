@@ -20,7 +20,7 @@ Positives = Literal["two_videos", "two_clips"]
 # draws of other clips of the same patient before another patient is taken in place of unreadable ones
 OWN_REDRAWS = 4
 # first words of the random streams, so that no two uses share one
-EPOCH, ITEM, WITH_REPLACEMENT = 1, 2, 3
+EPOCH, ITEM, WITH_REPLACEMENT, STAND_IN = 1, 2, 3, 5
 
 
 @dataclass(frozen=True)
@@ -92,23 +92,24 @@ class PairSampler:
         ]
         return Draw(items, patients)
 
-    def requests(self, step: int) -> list[list[ClipRequest]]:
-        """The clips of a step, by patient."""
-        return self.draw(step).items
+    def replace(
+        self, patients: np.ndarray, step: int, item: int, attempt: int
+    ) -> tuple[list[ClipRequest], int]:
+        """Other clips for an item that cannot be read, and their patient.
 
-    def replace(self, draw: Draw, step: int, item: int, attempt: int) -> tuple[list[ClipRequest], int]:
-        """Other clips for an item of a draw that cannot be read, and their patient.
+        It depends on nothing but the arguments: what else of the batch cannot be read, which another process
+        may know, plays no part.
 
         Args:
-            draw: that of the step, with the replacements made so far.
+            patients: those of the step's draw.
             step: its number.
             item: which item.
             attempt: 1 for the first replacement of the item; clips of the same patient are tried first, then
                 patients who are not in the batch.
         """
-        generator = np.random.default_rng((ITEM, self.seed, step, item, attempt))
         members = np.arange(len(self.patients))
-        patient = _stand_in(draw.patients, item, attempt, members, generator)
+        patient = _stand_in(patients, item, attempt, members, (self.seed, step))
+        generator = np.random.default_rng((ITEM, self.seed, step, item, attempt))
         return self._item(self._videos[patient], generator), patient
 
     def _item(self, videos: np.ndarray, generator: np.random.Generator) -> list[ClipRequest]:
@@ -169,17 +170,14 @@ class BalancedSampler:
                 labels.append(label)
         return Draw(items, np.array(patients, dtype=np.int64), np.array(labels, dtype=np.float32))
 
-    def requests(self, step: int) -> tuple[list[list[ClipRequest]], np.ndarray]:
-        """The clips of a step by patient, and (items,) float32 labels."""
-        draw = self.draw(step)
-        return draw.items, np.asarray(draw.labels)
-
-    def replace(self, draw: Draw, step: int, item: int, attempt: int) -> tuple[list[ClipRequest], int]:
+    def replace(
+        self, patients: np.ndarray, step: int, item: int, attempt: int
+    ) -> tuple[list[ClipRequest], int]:
         """Other clips of the same class; see :meth:`PairSampler.replace`."""
-        generator = np.random.default_rng((ITEM, self.seed, step, item, attempt))
         position = item // self.patients_per_class
         members = self._members[position]
-        patient = _stand_in(draw.patients, item, attempt, members, generator)
+        patient = _stand_in(patients, item, attempt, members, (self.seed, step))
+        generator = np.random.default_rng((ITEM, self.seed, step, item, attempt))
         member = int(np.flatnonzero(members == patient)[0])
         return self._item(self._videos[position][member], generator), patient
 
@@ -203,14 +201,23 @@ def _members_of_step(num_members: int, batch_size: int, step: int, key: Sequence
     return order[np.arange(step_in_epoch * batch_size, (step_in_epoch + 1) * batch_size) % num_members]
 
 
-def _stand_in(
-    patients: np.ndarray, item: int, attempt: int, members: np.ndarray, generator: np.random.Generator
-) -> int:
-    """Whose clips are tried next in place of an item's: the same patient's, then those of one not there."""
+def _stand_in(patients: np.ndarray, item: int, attempt: int, members: np.ndarray, key: Sequence[int]) -> int:
+    """Whose clips are tried next in place of an item's: the same patient's, then those of another member.
+
+    Patients who are not in the batch come first. Each item begins at a place of its own in one random order
+    of them, so that two items seldom get the same one; where they do, no objective takes clips of the same
+    patient for those of strangers.
+    """
+    own = int(patients[item])
+    if attempt <= OWN_REDRAWS:
+        return own
     others = np.setdiff1d(members, patients)
-    if attempt <= OWN_REDRAWS or not len(others):
-        return int(patients[item])
-    return int(generator.choice(others))
+    if not len(others):
+        others = members[members != own]
+    if not len(others):
+        return own
+    order = np.random.default_rng((STAND_IN, *key)).permutation(len(others))
+    return int(others[order[(item + attempt - OWN_REDRAWS - 1) % len(others)]])
 
 
 def _videos_of(table: pd.DataFrame, patients: Sequence[str]) -> list[np.ndarray]:

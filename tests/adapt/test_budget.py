@@ -1,10 +1,14 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from echossl.adapt.budget import draw_budget, of_split
+from echossl.adapt.budget import Budget, draw_budget, of_split, readable
 from echossl.config.adapt import LabelBudget
-from echossl.errors import UserError
+from echossl.data.store import ClipStore
+from echossl.errors import EchosslError, UserError
+from echossl.training.bad_videos import BadVideos
 
 
 def _table(num_patients: int = 100) -> pd.DataFrame:
@@ -98,3 +102,37 @@ def test_missing_split_column_and_unknown_split_are_clear_errors() -> None:
         of_split(_table().drop(columns="split"), "train")
     with pytest.raises(UserError, match="no stored video in split 'validate'; found test, train"):
         of_split(_table(), "validate")
+
+
+@pytest.fixture
+def cut_store(toy, tmp_path) -> ClipStore:
+    """The store whose last shard has lost the frames of its last video."""
+    shutil.copytree(toy.store.path, tmp_path / "store")
+    last = max(tmp_path.glob("store/frames-?????.bin"))
+    last.write_bytes(last.read_bytes()[: -(toy.store.size**2)])
+    return ClipStore.open(tmp_path / "store")
+
+
+def _budget_of(table: pd.DataFrame) -> Budget:
+    return Budget(table.reset_index(drop=True), tuple(sorted(set(table["patient_id"]))), (), (), 10)
+
+
+def test_labelled_videos_that_turned_bad_are_left_out_and_named(cut_store, tmp_path) -> None:
+    last = len(cut_store) - 1
+    table = cut_store.table.assign(row=range(len(cut_store)))
+    # the patient has another video
+    table.loc[last, "patient_id"] = table["patient_id"].iloc[last - 1]
+    bad = BadVideos(tmp_path, num_videos=len(table), most=0.05)
+    left = readable(_budget_of(table), cut_store, bad)
+    assert left.videos["row"].tolist() == list(range(last))
+    assert pd.read_csv(tmp_path / "bad_videos.csv")["path"].tolist() == [cut_store.paths[last]]
+    with pytest.raises(EchosslError, match="1 of 50 videos cannot be read"):
+        readable(_budget_of(table), cut_store, BadVideos(tmp_path / "other", num_videos=50, most=0.01))
+
+
+def test_a_labelled_patient_is_never_lost_silently(cut_store, tmp_path) -> None:
+    table = cut_store.table.assign(row=range(len(cut_store)))
+    owner = table["patient_id"].iloc[-1]
+    table = table[(table["patient_id"] != owner) | (table["row"] == len(table) - 1)]
+    with pytest.raises(EchosslError, match=f"no video of the labelled patient {owner} can be read"):
+        readable(_budget_of(table), cut_store, BadVideos(tmp_path, num_videos=len(table), most=0.5))

@@ -33,7 +33,7 @@ def test_trap_13_no_patient_twice_in_a_batch(num_patients):
     table = videos_table([1 + patient % 4 for patient in range(num_patients)])
     sampler = pair_sampler(table)
     for step in range(60):
-        owners = patients_in(table, sampler.requests(step))
+        owners = patients_in(table, sampler.draw(step).items)
         assert all(len(owner) == 1 for owner in owners)
         assert len(set.union(*owners)) == 8
 
@@ -62,7 +62,9 @@ def test_trap_12_a_study_with_many_videos_weighs_no_more():
 def test_two_videos_are_different_ones_and_all_are_used():
     table = videos_table([5] * 8)
     sampler = pair_sampler(table)
-    pairs = [tuple(request.row for request in item) for step in range(80) for item in sampler.requests(step)]
+    pairs = [
+        tuple(request.row for request in item) for step in range(80) for item in sampler.draw(step).items
+    ]
     assert all(first != second for first, second in pairs)
     # 8 patients with 20 ordered pairs each; 80 draws per patient
     assert len(set(pairs)) > 150
@@ -71,7 +73,7 @@ def test_two_videos_are_different_ones_and_all_are_used():
 def test_a_patient_with_one_video_gives_two_clips_apart_in_time():
     sampler = pair_sampler(videos_table([1] * 8))
     for step in range(20):
-        for first, second in sampler.requests(step):
+        for first, second in sampler.draw(step).items:
             assert first.row == second.row
             assert abs(first.start_seconds - second.start_seconds) >= CLIP.clip_seconds - 1e-9
 
@@ -81,7 +83,7 @@ def test_two_clips_are_of_one_video_and_all_videos_are_used():
     sampler = pair_sampler(table, positives="two_clips")
     seen = set()
     for step in range(30):
-        for first, second in sampler.requests(step):
+        for first, second in sampler.draw(step).items:
             assert first.row == second.row
             assert abs(first.start_seconds - second.start_seconds) >= CLIP.clip_seconds - 1e-9
             seen.add(first.row)
@@ -92,7 +94,7 @@ def test_two_clips_are_of_one_video_and_all_videos_are_used():
 def test_one_clip_per_patient(positives):
     table = videos_table([3] * 8)
     sampler = pair_sampler(table, positives=positives, num_clips=1)
-    items = [item for step in range(60) for item in sampler.requests(step)]
+    items = [item for step in range(60) for item in sampler.draw(step).items]
     assert {len(item) for item in items} == {1}
     assert {item[0].row for item in items} == set(table["row"])
     starts = np.array([item[0].start_seconds for item in items])
@@ -103,16 +105,16 @@ def test_one_clip_per_patient(positives):
 def test_batches_depend_on_seed_and_step_alone():
     table = videos_table([3] * 20)
     sampler = pair_sampler(table)
-    forward = [sampler.requests(step) for step in range(10)]
-    assert [pair_sampler(table).requests(step) for step in reversed(range(10))] == forward[::-1]
-    assert pair_sampler(table.sample(frac=1, random_state=1)).requests(7) == forward[7]
-    assert pair_sampler(table, seed=1).requests(7) != forward[7]
+    forward = [sampler.draw(step).items for step in range(10)]
+    assert [pair_sampler(table).draw(step).items for step in reversed(range(10))] == forward[::-1]
+    assert pair_sampler(table.sample(frac=1, random_state=1)).draw(7).items == forward[7]
+    assert pair_sampler(table, seed=1).draw(7).items != forward[7]
 
 
 def test_trap_25_every_item_of_every_step_has_a_draw_of_its_own():
     # one long video each: the same seed anywhere would give the same start
     sampler = pair_sampler(videos_table([1] * 40, duration_seconds=1e9), num_clips=1)
-    starts = [item[0].start_seconds for step in range(50) for item in sampler.requests(step)]
+    starts = [item[0].start_seconds for step in range(50) for item in sampler.draw(step).items]
     assert len(set(starts)) == len(starts)
 
 
@@ -137,7 +139,8 @@ def test_classes_are_balanced_and_labels_are_right():
     sampler = balanced(table)
     label_of = dict(zip(table["row"], table["label"], strict=True))
     for step in range(30):
-        items, labels = sampler.requests(step)
+        draw = sampler.draw(step)
+        items, labels = draw.items, draw.labels
         assert labels.dtype == np.float32
         assert labels.tolist() == [0.0] * 4 + [1.0] * 4
         assert [label_of[item[0].row] for item in items] == labels.tolist()
@@ -150,9 +153,9 @@ def test_classes_are_balanced_and_labels_are_right():
 
 
 def test_two_different_videos_of_a_patient_or_the_only_one_twice():
-    several = balanced(labelled_table(4, 4)).requests(0)[0]
+    several = balanced(labelled_table(4, 4)).draw(0).items
     assert all(first.row != second.row for first, second in several)
-    single = balanced(labelled_table(4, 4, videos=1)).requests(0)[0]
+    single = balanced(labelled_table(4, 4, videos=1)).draw(0).items
     assert all(first.row == second.row for first, second in single)
     assert all(first.start_seconds != second.start_seconds for first, second in single)
 
@@ -174,17 +177,18 @@ def test_a_patient_with_studies_of_both_classes_stands_in_both():
     sampler = balanced(table, patients_per_class=2)
     label_of = dict(zip(table["row"], table["label"], strict=True))
     for step in range(10):
-        items, labels = sampler.requests(step)
+        draw = sampler.draw(step)
+        items, labels = draw.items, draw.labels
         for item, label in zip(items, labels, strict=True):
             assert {label_of[request.row] for request in item} == {label}
 
 
 def test_balanced_batches_depend_on_seed_and_step_alone():
     table = labelled_table(2, 20)
-    items, _ = balanced(table).requests(9)
-    assert balanced(table.sample(frac=1, random_state=2)).requests(9)[0] == items
-    assert balanced(table, seed=1).requests(9)[0] != items
-    assert balanced(table).requests(8)[0] != items
+    items = balanced(table).draw(9).items
+    assert balanced(table.sample(frac=1, random_state=2)).draw(9).items == items
+    assert balanced(table, seed=1).draw(9).items != items
+    assert balanced(table).draw(8).items != items
 
 
 def test_labels_that_cannot_be_learned_from():
