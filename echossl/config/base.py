@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,14 +27,15 @@ def load_config(model: type[Model], path: Path | None, overrides: Sequence[str] 
     Args:
         model: the settings class of the command.
         path: the file; None starts from the defaults.
-        overrides: words such as ``optimiser.steps=100``; the value is read as YAML.
+        overrides: words such as ``optimiser.steps=100``. What stands after the first ``=`` is taken as it is
+            where the setting is a text or a path (nothing, or ``null``, for none), else read as YAML.
 
     Raises:
         ConfigError: one line per fault, each naming the file, the key and what to do.
     """
     values = _read(path) if path else {}
     for word in overrides:
-        _apply(values, word)
+        _apply(model, values, word)
     _fill(model, values, None)
     try:
         return model.model_validate(values)
@@ -57,7 +59,7 @@ def _read(path: Path) -> dict[str, Any]:
     return values["config"] if path.name == "run.json" and "config" in values else values
 
 
-def _apply(values: dict[str, Any], word: str) -> None:
+def _apply(model: type[BaseModel], values: dict[str, Any], word: str) -> None:
     key, separator, text = word.partition("=")
     if not separator or not key:
         raise ConfigError(f"command line: {word!r} is not key=value, for example optimiser.steps=100")
@@ -65,14 +67,41 @@ def _apply(values: dict[str, Any], word: str) -> None:
     here: Any = values
     for parent in parents:
         here = _child(here, parent, word)
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"command line: {word!r} has a value that is not YAML") from error
+    kinds: set[Any] = {model}
+    for part in [*parents, last]:
+        kinds = {inner for kind in kinds for inner in _part_kinds(kind, part)}
+    value = _value(text, kinds, word)
     if isinstance(here, list):
         here[_position(here, last, word)] = value
     else:
         here[last] = value
+
+
+def _value(text: str, kinds: set[Any], word: str) -> Any:
+    """What a word says, read as the kinds of value ask for that its key may have."""
+    if kinds and kinds <= {str, Path, NoneType}:
+        # a pattern or a name of a file may look like anything; no name is no path, and not the current folder
+        is_none = (not text and kinds != {str}) or (text == "null" and NoneType in kinds)
+        return None if is_none else text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"command line: {word!r} has a value that is not YAML") from error
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The alternatives of an annotation: ``str | None`` is a text or nothing."""
+    if isinstance(annotation, type) or get_origin(annotation) in {dict, list, tuple, Literal}:
+        return {annotation}
+    return {kind for part in get_args(annotation) for kind in _kinds(part)}
+
+
+def _part_kinds(kind: Any, key: str) -> set[Any]:
+    """The kinds of value below a key of a value of this kind; none if it can have no such part."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _kinds(kind.model_fields[key].annotation) if key in kind.model_fields else set()
+    items = get_args(kind)[1:] if get_origin(kind) is dict else get_args(kind)
+    return {inner for item in items for inner in _kinds(item)}
 
 
 def _fill(model: type[BaseModel], values: dict[str, Any], default: BaseModel | None) -> None:

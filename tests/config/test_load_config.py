@@ -10,7 +10,9 @@ from echossl.config import Config, load_config
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.data import DataConfig, PrepareConfig
 from echossl.config.encoder import Compact3DConfig, R3D18Config
+from echossl.config.explain import ExplainConfig
 from echossl.config.listing import COMMANDS, list_options
+from echossl.config.sources import CsvSource, FolderSource
 from echossl.config.study import DEMO_PHANTOM, DemoConfig, StudySettings
 from echossl.config.training import PretrainConfig
 from echossl.errors import ConfigError
@@ -50,6 +52,55 @@ def test_a_part_of_a_choice_needs_no_name_but_another_choice_starts_afresh(tmp_p
     path = write(tmp_path, PRETRAIN)
     assert load_config(PretrainConfig, path, ["encoder.width=8"]).encoder == Compact3DConfig(width=8)
     assert load_config(PretrainConfig, path, ["encoder.name=r3d_18"]).encoder == R3D18Config()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"[^/]+/(P[0-9]+)",
+        r"^([A-Z]\d+): x",
+        "007",
+        "1e3",
+        "yes",
+        "a # b",
+        "{a",
+        "'p'",
+        "x=y",
+        "*",
+        "- a",
+        "~",
+    ],
+)
+def test_text_and_paths_are_taken_as_they_stand(text: str) -> None:
+    assert load_config(FolderSource, None, [f"patient_pattern={text}"]).patient_pattern == text
+    assert load_config(CsvSource, None, [f"columns.patient_id={text}"]).columns == {"patient_id": text}
+    words = [f"data.manifest={text}", f"data.store={text}", f"out={text}", f"start={text}"]
+    config = load_config(FinetuneConfig, None, [*words, f"labels.column={text}"])
+    assert (config.out, config.start, config.data.store) == (Path(text), Path(text), Path(text))
+    assert config.labels.column == text
+
+
+def test_what_may_be_nothing_is_nothing_where_nothing_stands() -> None:
+    for text in ("", "null"):
+        assert load_config(FolderSource, None, [f"patient_pattern={text}"]).patient_pattern is None
+        assert load_config(CsvSource, None, [f"videos={text}"]).videos is None
+    assert load_config(ExplainConfig, None, ["run=a", "out=b", "layer=null"]).layer is None
+    assert load_config(CsvSource, None, ["suffix="]).suffix == ""
+    with pytest.raises(ConfigError, match="out: found None"):
+        load_config(ExplainConfig, None, ["run=a", "out="])
+
+
+def test_other_values_are_yaml() -> None:
+    words = ["columns={path: File, patient_id: MRN}", "suffix=.avi"]
+    assert load_config(CsvSource, None, words).columns == {"path": "File", "patient_id": "MRN"}
+    assert load_config(FolderSource, None, ["frame_folders=yes", "fps=1e1"]).fps == 10
+    assert load_config(FolderSource, None, ["fps=null"]).fps is None
+
+
+def test_text_in_an_item_of_a_list_is_taken_as_it_stands(tmp_path: Path) -> None:
+    arm = "{name: a, title: A, start: random, recipe: {name: frozen}}"
+    config = load_config(StudySettings, None, [f"arms=[{arm}]", "arms.0.title=AS: 50 % [x"])
+    assert config.arms[0].title == "AS: 50 % [x"
 
 
 def test_repeats_a_run_from_its_record(tmp_path: Path) -> None:
