@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from echossl.data.cells import EMPTY_WORDS
+from echossl.data.cells import EMPTY_AMONG_NUMBERS, EMPTY_WORDS
 from echossl.data.class_maps import CLASS_MAPS, ClassMap, Kind
 from echossl.errors import UserError
 
@@ -66,9 +66,10 @@ def apply_class_map(values: pd.Series, class_map: ClassMap) -> pd.Series:
     Raises:
         UserError: at a value that the map does not know, naming its row.
     """
+    cells = _cells(values, none_is_class=_none_is_class(values, class_map))
     codes = [
         _raw_code(class_map, cell, f"{values.name}: row {row}")
-        for row, cell in zip(values.index, _cells(values), strict=True)
+        for row, cell in zip(values.index, cells, strict=True)
     ]
     if class_map.kind == "binary":
         found = [float("nan") if code is None else float(code) for code in codes]
@@ -105,7 +106,7 @@ def encode_labels(
     places = {name.strip().lower(): place for place, name in enumerate(order)}
     if len(order) == 2 and (kind or _kind_of(column, classes)) == "binary":
         places |= _BINARY_CODES
-    cells = _cells(table[column])
+    cells = _cells(table[column], none_is_class="none" in places)
     codes = [NOT_ASSESSED_CODE if cell is None else places.get(cell.lower()) for cell in cells]
     for number, code in enumerate(codes):
         if code is None:
@@ -135,13 +136,21 @@ def encode_multilabel(table: pd.DataFrame, columns: Sequence[str]) -> npt.NDArra
     return np.where(codes == NOT_ASSESSED_CODE, np.nan, codes).astype(np.float32)
 
 
-def _cells(values: pd.Series) -> list[str | None]:
+def _cells(values: pd.Series, *, none_is_class: bool) -> list[str | None]:
     """The cells as stripped text, None where not assessed; 1.0 stays a way to write 1."""
+    empty = EMPTY_WORDS if none_is_class else EMPTY_AMONG_NUMBERS
     texts = [None if pd.isna(value) else str(value).strip() for value in values]
     return [
-        None if text is None or text in EMPTY_WORDS or text.lower() in UNKNOWN_WORDS else text
-        for text in texts
+        None if text is None or text in empty or text.lower() in UNKNOWN_WORDS else text for text in texts
     ]
+
+
+def _none_is_class(values: pd.Series, class_map: ClassMap) -> bool:
+    """Whether ``None`` is the class or the raw value none; beside 0 and 1 it is an empty cell."""
+    if "none" in class_map.classes:
+        return True
+    others = set(values.dropna().astype(str).str.strip().str.lower()) - {"none"}
+    return "none" in class_map.values and not others.isdisjoint(class_map.values)
 
 
 def _raw_code(class_map: ClassMap, cell: str | None, where: str) -> int | None:

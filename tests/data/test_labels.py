@@ -229,3 +229,26 @@ def test_a_class_of_many_has_no_numbers():
         encode_labels(pd.DataFrame({"tmed_3class": [0, 1]}), "tmed_3class")
     with pytest.raises(UserError, match=r"row 2: finding is '1'"):
         encode_labels(pd.DataFrame({"finding": [1]}), "finding", kind="ordinal", classes=("low", "high"))
+
+
+def test_trap_15_none_is_the_class_where_one_is_called_so():
+    """A spreadsheet says None for no stenosis, a program says it for no value."""
+    words = ["None", "Mild", "Severe", "None", None, "NA"]
+    grades = pd.DataFrame({"as_acc_aha_2020": words, "mine": words})
+    assert encode_labels(grades, "as_acc_aha_2020").tolist() == [0, 1, 3, 0, -1, -1]
+    assert encode_labels(grades, "mine", classes=("none", "mild", "severe")).tolist() == [0, 1, 2, 0, -1, -1]
+    found = apply_class_map(series(*words), CLASS_MAPS["as_acc_aha_2020"])
+    assert same(found, "none", "mild", "severe", "none", NAN, NAN)
+    assert same(apply_class_map(series(*words), CLASS_MAPS["as_severe"]), 0.0, 0.0, 1.0, 0.0, NAN, NAN)
+    only_none = apply_class_map(series("None", "None"), CLASS_MAPS["as_acc_aha_2020"])
+    assert same(only_none, "none", "none")
+
+
+@pytest.mark.parametrize("words", [["1", "None", "0"], [1, "None", 0], ["None", "None", None]])
+def test_trap_15_none_is_no_class_beside_numbers(words):
+    expected = [{"1": 1, "0": 0}.get(str(word), -1) for word in words]
+    for column in ("as_severe", "finding"):
+        assert encode_labels(pd.DataFrame({column: words}), column).tolist() == expected
+    found = apply_class_map(series(*words), CLASS_MAPS["as_severe"])
+    assert found.fillna(-1).tolist() == expected
+    assert apply_class_map(series("None", "55"), CLASS_MAPS["ef_below_50"]).isna().tolist() == [True, False]

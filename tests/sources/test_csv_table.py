@@ -5,7 +5,8 @@ import pytest
 from layout_csv import OPTIONS, build_csv
 
 from echossl.config.sources import CsvSource
-from echossl.data.manifest import read_manifest
+from echossl.data.labels import encode_labels
+from echossl.data.manifest import read_manifest, write_manifest
 from echossl.data.sources import index_source
 from echossl.data.sources.csv_table import index_csv
 from echossl.errors import ConfigError, UserError
@@ -87,6 +88,20 @@ def test_decimal_commas_become_points(folder):
     assert found["Note"].tolist() == ["1,5 or so", "2,0"]
     assert found["patient_id"].tolist() == ["1,5", "2"]
     assert found.attrs["note"] == "columns with decimal commas, which became points: 1 (first: EF)"
+
+
+def test_none_is_a_word_among_words_and_an_empty_cell_among_numbers(folder):
+    """No stenosis is a finding; the EF that a program did not have is none."""
+    header = "path,patient_id,as_acc_aha_2020,EF,as_severe\n"
+    rows = "a.avi,1,None,None,None\nsub/b.avi,2,Mild,55.5,1\n1.2.840.10.avi,3,NA,NA,NA\n"
+    found = index(write(folder, header + rows))
+    assert found["as_acc_aha_2020"].tolist() == ["None", "Mild", ""]
+    assert found["EF"].tolist() == ["", "55.5", ""]
+    assert found["as_severe"].tolist() == ["", "1", ""]
+    write_manifest(found, folder / "manifest.csv")
+    table = read_manifest(folder / "manifest.csv")
+    assert encode_labels(table, "as_acc_aha_2020").tolist() == [0, 1, -1]
+    assert encode_labels(table, "as_severe").tolist() == [-1, 1, -1]
 
 
 def test_files_that_are_not_there_are_left_out_and_said(folder):

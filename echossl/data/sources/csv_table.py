@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from echossl.config.sources import CsvSource
-from echossl.data.cells import EMPTY_WORDS
+from echossl.data.cells import EMPTY_AMONG_NUMBERS, EMPTY_WORDS
 from echossl.data.manifest import REQUIRED_COLUMNS, TEXT_COLUMNS
 from echossl.data.sources.tables import counted, joined
 from echossl.errors import UserError
@@ -114,7 +114,7 @@ def _renamed(path: Path, table: pd.DataFrame, columns: dict[str, str]) -> pd.Dat
     labels = [name for name in everything if name not in first]
     with_commas = [name for name in labels if _has_decimal_commas(everything[name])]
     for name in labels:
-        cells = everything[name].mask(everything[name].isin(EMPTY_WORDS), "")
+        cells = everything[name].mask(everything[name].isin(_empty_words(everything[name])), "")
         everything[name] = cells.str.replace(",", ".") if name in with_commas else cells
     result = pd.DataFrame({name: everything[name] for name in (*first, *labels)})
     dropped = [name for name in rest if name in mapped]
@@ -126,8 +126,19 @@ def _renamed(path: Path, table: pd.DataFrame, columns: dict[str, str]) -> pd.Dat
 
 
 def _has_decimal_commas(cells: pd.Series) -> bool:
-    filled = cells[~cells.isin(EMPTY_WORDS)]
+    filled = _filled(cells)
     return bool(filled.str.contains(",").any() and filled.str.fullmatch(DECIMAL_COMMA).all())
+
+
+def _empty_words(cells: pd.Series) -> Sequence[str]:
+    """The words for nothing in a column: ``None`` is one among numbers, among words it may be a class."""
+    filled = _filled(cells)
+    values = pd.to_numeric(filled.str.replace(",", "."), errors="coerce")
+    return EMPTY_AMONG_NUMBERS if len(filled) and values.notna().all() else EMPTY_WORDS
+
+
+def _filled(cells: pd.Series) -> pd.Series:
+    return cells[~cells.isin(EMPTY_AMONG_NUMBERS)]
 
 
 def _missing(path: Path, word: str, own: str, found: Sequence[str]) -> str:
@@ -138,7 +149,7 @@ def _missing(path: Path, word: str, own: str, found: Sequence[str]) -> str:
 
 def _refuse_empty(path: Path, table: pd.DataFrame) -> None:
     for name in REQUIRED_COLUMNS:
-        empty = table.index[table[name].isin(EMPTY_WORDS)]
+        empty = table.index[table[name].isin(EMPTY_AMONG_NUMBERS)]
         if len(empty):
             raise UserError(f"{path}: row {empty[0]}: {name} is empty; every video needs one")
 

@@ -99,7 +99,8 @@ def _find(root: Path, *, frame_folders: bool) -> _Found:
     pictures = [name for name in files if PurePosixPath(name).suffix.lower() in STILLS]
     others = [name for name in files if PurePosixPath(name).suffix.lower() not in STILLS]
     videos = [name for name in others if _may_be_video(name, known)]
-    left_out = [name for name in others if name not in set(videos)]
+    taken = frozenset(videos)
+    left_out = [name for name in others if name not in taken]
     if frame_folders:
         folders = {PurePosixPath(name).parent.as_posix() for name in pictures}
         note = f"{len(folders)} folders of pictures are taken as videos" if folders else ""

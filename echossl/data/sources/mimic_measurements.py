@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from echossl.data.cells import EMPTY_WORDS
+from echossl.data.cells import EMPTY_AMONG_NUMBERS, EMPTY_WORDS
 from echossl.data.sources.tables import counted, joined, read_table
 
 _PERCENT = {"%": 1.0, "percent": 1.0}
@@ -66,6 +66,7 @@ STENOSIS = "aortic_stenosis"
 # what the aortic valve is made of; "native" or nothing where it was not replaced
 PROSTHESES = ("avr_structure1", "avr_structure2")
 LEAFLETS = "av_leaflets"
+NOT_REPLACED = frozenset(("native", *(word.lower() for word in EMPTY_AMONG_NUMBERS)))
 _PROSTHETIC = re.compile(r"prosth|mechanical|bioprosth|tavr|tissue valve")
 REPORTED_ORDER = ("none", "mild", "moderate", "severe")
 COLUMNS = (
@@ -124,7 +125,7 @@ def read_examinations(
 
 def _measured(rows: pd.DataFrame, name: str, quantity: Quantity) -> tuple[pd.Series, str]:
     """One value per examination, and what could not be used."""
-    own = rows[rows["measurement"].isin(quantity.names) & ~rows["result"].isin(EMPTY_WORDS)]
+    own = rows[rows["measurement"].isin(quantity.names) & ~rows["result"].isin(EMPTY_AMONG_NUMBERS)]
     refused: Counter[str] = Counter()
     values = []
     for result, unit in zip(own["result"], own["unit"], strict=True):
@@ -175,7 +176,7 @@ def _beside(value: float, sign: str) -> float:
 def unit_key(unit: str) -> str:
     """``mm Hg``, ``cm²``, ``M/sec`` and ``cm^2`` as ``mmhg``, ``cm2``, ``m/s`` and ``cm2``."""
     key = re.sub(r"[\s^.]", "", unit.lower()).replace("²", "2").replace("sq", "2")
-    return "" if unit.strip() in EMPTY_WORDS else re.sub(r"/sec(ond)?s?$", "/s", key)
+    return "" if unit.strip() in EMPTY_AMONG_NUMBERS else re.sub(r"/sec(ond)?s?$", "/s", key)
 
 
 def _ejection_fraction(examinations: pd.DataFrame) -> pd.Series:
@@ -204,9 +205,7 @@ _GRADE_WORDS = (
 
 def _reported(rows: pd.DataFrame) -> tuple[pd.Series, str]:
     """The worst grade that a reader gave, per examination, and the texts that are no grade."""
-    own = rows[
-        (rows["measurement"] == STENOSIS) & ~rows["result"].isin(("", "NA", "N/A", "NaN", "nan", "null"))
-    ]
+    own = rows[(rows["measurement"] == STENOSIS) & ~rows["result"].isin(EMPTY_WORDS)]
     grades = own["result"].map(reported_grade)
     note = counted(
         "as_reported not assessed because the text names no single grade", own["result"][grades == ""]
@@ -218,9 +217,7 @@ def _reported(rows: pd.DataFrame) -> tuple[pd.Series, str]:
 
 def _is_prosthesis(rows: pd.DataFrame) -> pd.Series:
     results = rows["result"].str.lower()
-    replaced = rows["measurement"].isin(PROSTHESES) & ~results.isin(
-        ("", "native", "none", "na", "nan", "null")
-    )
+    replaced = rows["measurement"].isin(PROSTHESES) & ~results.isin(NOT_REPLACED)
     return replaced | ((rows["measurement"] == LEAFLETS) & results.str.contains(_PROSTHETIC))
 
 

@@ -19,7 +19,7 @@ from typing import TextIO
 
 import pandas as pd
 
-from echossl.data.cells import EMPTY_WORDS
+from echossl.data.cells import EMPTY_AMONG_NUMBERS
 from echossl.data.order import natural_key
 from echossl.errors import UserError
 
@@ -189,7 +189,7 @@ def joined(*notes: str) -> str:
 
 def numbers(cells: pd.Series) -> tuple[pd.Series, list[str]]:
     """Cells as float64, NaN where empty or not a finite number; and the cells that are neither."""
-    filled = cells.mask(cells.isin(EMPTY_WORDS))
+    filled = cells.mask(cells.isin(EMPTY_AMONG_NUMBERS))
     values = pd.to_numeric(filled, errors="coerce").astype("float64")
     values = values.where(values.abs() != float("inf"))
     return values, filled[filled.notna() & values.isna()].tolist()
