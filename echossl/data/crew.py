@@ -1,14 +1,15 @@
 """The main process's side of the workers: who does what, who has gone, and what is tried again."""
 
-import os
 import pickle
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
-from echossl.data.worker_handle import WorkerHandle
+from echossl.data.memory import usable_memory_bytes
+from echossl.data.worker_handle import SECONDS_TO_LEAVE, WorkerHandle
 from echossl.data.worker_process import Ended
 from echossl.errors import EchosslError
 
@@ -38,7 +39,7 @@ class Crew(Generic[Job, Result]):
         self._tried_alone: set[int] = set()
         self._refused: set[tuple[int, str]] = set()
         self._most_workers = workers
-        self._more_bytes = None if without is None else _bytes_of_a_worker(workers)
+        self._more_bytes = None if without is None else bytes_of_a_worker(workers, usable_memory_bytes())
         self._workers: list[WorkerHandle] = []
 
     def results(self) -> Iterator[tuple[int, Result]]:
@@ -58,11 +59,12 @@ class Crew(Generic[Job, Result]):
             self._end_the_slow()
 
     def leave(self) -> None:
-        """Ask all workers to stop, and wait until they have."""
+        """Ask all workers to stop, and wait until they have; all together have a few seconds."""
         for worker in self._workers:
             worker.ask_to_stop()
+        deadline = time.monotonic() + SECONDS_TO_LEAVE
         for worker in self._workers:
-            worker.end()
+            worker.end(max(deadline - time.monotonic(), 0.0))
 
     def _start_workers(self) -> None:
         free = sum(worker.number is None for worker in self._workers)
@@ -145,7 +147,6 @@ def _word(code: int | None) -> str:
     return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
 
 
-def _bytes_of_a_worker(workers: int) -> int:
-    """A fair share of the machine's memory, and enough for a long video on a small machine."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(LEAST_BYTES_OF_A_WORKER, machine // workers)
+def bytes_of_a_worker(workers: int, usable_bytes: int) -> int:
+    """A fair share of the memory, and enough for a long video where there is little."""
+    return max(min(LEAST_BYTES_OF_A_WORKER, usable_bytes), usable_bytes // workers)

@@ -85,10 +85,10 @@ class WorkerHandle:
         # one that is still telling us something finds nobody
         self.pipe.close()
 
-    def end(self) -> int | None:
-        """Wait until it has left, by force if it takes long; gives its exit code."""
+    def end(self, seconds: float = SECONDS_TO_LEAVE) -> int | None:
+        """Wait until it has left, by force if it takes longer than this; gives its exit code."""
         self.pipe.close()
-        self._process.join(SECONDS_TO_LEAVE)
+        self._process.join(seconds)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()

@@ -70,6 +70,10 @@ def do(what: str) -> None:
         time.sleep(0.3)
 
 
+# a busy machine may keep a quick item waiting for long, but not for as long as this
+LIMIT_SECONDS = 3.0
+
+
 def answers_of(jobs: list[Some], **options) -> list[dict[str, str]]:
     found = dict(run_jobs(treat, jobs, without=without, **options))
     return [found[number] for number in range(len(jobs))]
@@ -81,15 +85,13 @@ def answers_of(jobs: list[Some], **options) -> list[dict[str, str]]:
         ("segfault", "its decoder crashed (SIGSEGV)"),
         ("null", "its decoder crashed (SIGSEGV)"),
         ("exit", "its decoder crashed (exit code 3)"),
-        ("sleep", "took longer than 1 s"),
-        ("spin", "took longer than 1 s"),
         ("allocate", "takes more memory than a worker process may have"),
         ("killed", "its decoder was killed, as a rule for want of memory"),
     ],
 )
 def test_a_bad_item_costs_itself_only(what, reason):
     jobs = [Some(("good-1", "good-2")), Some(("good-3", what, "good-4")), Some(("slow-1", "good-5"))]
-    answers = answers_of(jobs, workers=2, item_seconds=1.0)
+    answers = answers_of(jobs, workers=2, item_seconds=60.0)
     assert answers[0] == {"good-1": "done", "good-2": "done"}
     assert answers[1] == {
         "good-3": "done",
@@ -99,10 +101,19 @@ def test_a_bad_item_costs_itself_only(what, reason):
     assert answers[2] == {"slow-1": "done", "good-5": "done"}
 
 
+def test_an_item_that_takes_too_long_costs_itself_only():
+    jobs = [Some(("good-1", "sleep", "slow-1")), Some(("good-2", "spin", "good-3"))]
+    reason = "took longer than 3 s; export it again or leave it out"
+    assert answers_of(jobs, workers=2, item_seconds=LIMIT_SECONDS) == [
+        {"good-1": "done", "sleep": reason, "slow-1": "done"},
+        {"good-2": "done", "spin": reason, "good-3": "done"},
+    ]
+
+
 def test_all_of_them_at_once():
     kinds = ["segfault", "null", "exit", "sleep", "killed", "good"]
-    jobs = [Some(tuple(f"{kind}-{number}" for kind in kinds)) for number in range(3)]
-    for answers in answers_of(jobs, workers=2, item_seconds=0.3):
+    jobs = [Some(tuple(f"{kind}-{number}" for kind in kinds)) for number in range(2)]
+    for answers in answers_of(jobs, workers=2, item_seconds=LIMIT_SECONDS):
         assert [answer == "done" for answer in answers.values()] == [False] * 5 + [True]
 
 
@@ -142,32 +153,34 @@ def test_a_crash_between_items_is_an_error():
 def rest_after_an_item(job: Some) -> str:
     working_on("quick")
     working_on(None)
-    time.sleep(0.6)
-    return "written"
+    time.sleep(LIMIT_SECONDS / 2 + 0.5)
+    return f"written, {len(job.refused)} refused"
 
 
 def test_time_counts_only_while_an_item_is_worked_on():
     jobs = [Some(())] * 2
-    assert dict(run_jobs(rest_after_an_item, jobs, workers=1, without=without, item_seconds=0.3)) == {
-        0: "written",
-        1: "written",
+    limit = LIMIT_SECONDS / 2
+    assert dict(run_jobs(rest_after_an_item, jobs, workers=2, without=without, item_seconds=limit)) == {
+        0: "written, 0 refused",
+        1: "written, 0 refused",
     }
 
 
-def report_often(job: Some) -> int:
+def report_often(job: Some) -> Some:
     for number in range(3000):
         working_on(f"a long name of an item, as paths are: {number:0100}")
-    return len(job.items)
+    return job
 
 
 def test_whoever_takes_the_results_may_be_slow():
     # the workers' messages fill the pipe meanwhile; none of them is taken for one that hangs
     jobs = [Some(("a",) * number) for number in range(4)]
-    found = {}
-    for number, result in run_jobs(report_often, jobs, workers=2, without=without, item_seconds=0.3):
-        time.sleep(0.5)
+    limit, found = LIMIT_SECONDS / 2, {}
+    for number, result in run_jobs(report_often, jobs, workers=2, without=without, item_seconds=limit):
+        if not found:
+            time.sleep(limit + 0.5)
         found[number] = result
-    assert found == {0: 0, 1: 1, 2: 2, 3: 3}
+    assert [found[number] for number in range(4)] == jobs
 
 
 class TwoArgumentsError(Exception):
@@ -247,7 +260,7 @@ def test_workers_end_with_a_main_process_that_is_killed(tmp_path):
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as main:
         pids = [int(main.stdout.readline()) for _ in range(2)]
         main.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
