@@ -71,6 +71,11 @@ def test_torch_is_not_imported_for_help() -> None:
         (["pretrain", "a.yaml", "b.yaml"], "found 2 files (a.yaml, b.yaml), expected one at most"),
         (["pretrain", "absent.yaml"], "absent.yaml: no such file"),
         (["prepare", "manifest=absent.csv", "out=store"], "absent.csv"),
+        (
+            ["check", "absent.csv", "clip.too_shrt=error"],
+            "clip.too_shrt: no such option, did you mean too_short?",
+        ),
+        (["check", "absent.csv", "clip.too_short=stop"], "clip.too_short: found 'stop'"),
         (["index", "echonet", "."], "source 'echonet': no such layout, did you mean echonet_"),
         (["index", "folder", ".", "patient_patern=x"], "did you mean patient_pattern?"),
         (["index", "folder", ".", "--split", "train"], "--split train: expected NAME=SHARE"),
@@ -137,10 +142,19 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("phantom", "phantom", "--patients", "24", "--seed", "3", *SMALL_VIDEOS, folder=folder)
     words = ["--split", "train=0.6", "--split", "test=0.4", "--stratify", "severe_as"]
     assert "48 videos of 24 patients" in run("index", "phantom", "phantom", *words, folder=folder)
-    assert "48 videos: 48 can be used" in run("check", "manifest.csv", folder=folder)
+    assert "48 videos: 48 can be used" in run("check", "manifest.csv", "--workers", "1", folder=folder)
     text = run("prepare", "manifest=manifest.csv", "out=store", "size=32", folder=folder)
     assert "48 videos stored, 0 rejected" in text
     return folder
+
+
+def test_check_says_what_is_too_short_for_a_clip_that_is_stated(prepared: Path) -> None:
+    clip = ["clip.clip_seconds=100", "clip.too_short=error"]
+    done = echossl("check", "manifest.csv", *clip, "--out", "short.csv", "--workers", "1", folder=prepared)
+    assert done.returncode == 1
+    assert "48 cannot" in done.stdout
+    assert "problem too short: 48, first " in done.stdout
+    assert len(pd.read_csv(prepared / "short.csv")) == 48
 
 
 def test_the_whole_path_command_by_command(prepared: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from echossl.cli.words import AsJson, Out, Words, settings
+from echossl.config import load_config
 from echossl.errors import ConfigError
 
 
@@ -53,14 +54,22 @@ def index(
 
 def check(
     manifest: Annotated[Path, typer.Argument(help="The manifest.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings; `echossl options check` lists them."),
+    ] = None,
     out: Out = Path("check.csv"),
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one per core.")] = 0,
 ) -> None:
     """Decode every video of a manifest and name what cannot be used. Exit code 1 if there is any."""
+    from echossl.config.data import CheckConfig
+
+    config = load_config(CheckConfig, None, [f"manifest={manifest}", f"workers={workers}", *(words or [])])
+
     from echossl.data.check import check as check_manifest
     from echossl.data.check import summarise_check, write_check
 
-    table = check_manifest(manifest, workers=workers)
+    table = check_manifest(config)
     write_check(table, out)
     typer.echo("\n".join([*summarise_check(table), f"details: {out}"]))
     if (table["problem"] != "").any():

@@ -6,7 +6,22 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from echossl.config.base import Config
-from echossl.config.video import Backend
+from echossl.config.video import Backend, ClipConfig
+
+
+class CheckConfig(Config):
+    """``echossl check``: decode every video of a manifest and name what cannot be used."""
+
+    manifest: Path = Field(description="The table of videos.")
+    clip: ClipConfig = Field(
+        ClipConfig(),
+        description="What will be cut from the videos: a shorter one gets a note, or is a problem with "
+        "clip.too_short=error.",
+    )
+    seconds_per_video: float = Field(
+        600.0, gt=0, description="A video that takes longer to decode is unreadable."
+    )
+    workers: int = Field(0, ge=0, description="Processes; 0 takes one per core.")
 
 
 class PrepareConfig(Config):

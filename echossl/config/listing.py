@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.base import Config
-from echossl.config.data import PrepareConfig
+from echossl.config.data import CheckConfig, PrepareConfig
 from echossl.config.evaluation import BootstrapConfig
 from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
@@ -21,6 +21,7 @@ from echossl.errors import ConfigError
 COMMANDS: dict[str, type[Config]] = {
     "demo": DemoConfig,
     "phantom": PhantomConfig,
+    "check": CheckConfig,
     "prepare": PrepareConfig,
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,

@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from echossl.config.data import CheckConfig
 from echossl.config.video import ClipConfig
 from echossl.data.across import duplicate_findings, first_with_same_pixels, split_findings
 from echossl.data.check_video import Checked, check_video, refused
@@ -15,9 +17,7 @@ from echossl.data.workers import leave_if_stopped, run_jobs, working_on
 from echossl.files import atomic_path
 from echossl.progress import progress
 
-DEFAULT_CLIP = ClipConfig()
 VIDEOS_PER_JOB = 8
-SECONDS_PER_VIDEO = 600.0
 # between several findings of one video; a reason in words has semicolons of its own
 BETWEEN = " | "
 COLUMNS = (
@@ -50,20 +50,8 @@ class CheckJob:
     refused: tuple[tuple[str, str], ...] = ()
 
 
-def check(
-    manifest_path: Path,
-    workers: int,
-    *,
-    clip: ClipConfig = DEFAULT_CLIP,
-    seconds_per_video: float = SECONDS_PER_VIDEO,
-) -> pd.DataFrame:
+def check(config: CheckConfig) -> pd.DataFrame:
     """Decode every frame of every file of a manifest, each where a crash of its decoder hurts nothing else.
-
-    Args:
-        manifest_path: the manifest.
-        workers: processes; 0 takes one per core.
-        clip: a shorter video gets a note, or is a problem where ``clip.too_short`` is ``error``.
-        seconds_per_video: a video that takes longer is unreadable.
 
     Returns:
         One row per video in the order of the manifest: ``path, patient_id, num_frames, fps, height, width,
@@ -75,23 +63,15 @@ def check(
     Raises:
         ManifestError: if the table itself has other faults.
     """
-    table = read_manifest(manifest_path, lenient=True)
-    checked = _look_through(table, workers, clip, seconds_per_video)
+    table = read_manifest(config.manifest, lenient=True)
+    checked = _look_through(table, config)
     repeats = first_with_same_pixels([video.digest for video in checked])
     for finding in chain(split_findings(table), duplicate_findings(table, repeats)):
         video = checked[finding.row]
         (video.problems if finding.is_problem else video.notes).append(finding.text)
-    rows = [
-        asdict(video)
-        | {
-            "patient_id": patient,
-            "duplicate_of": table.loc[repeats[row], "path"] if row in repeats else "",
-            "problem": BETWEEN.join(video.problems),
-            "note": BETWEEN.join(video.notes),
-        }
-        for row, (video, patient) in enumerate(zip(checked, table["patient_id"], strict=True))
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    originals = [checked[repeats[row]].path if row in repeats else "" for row in range(len(checked))]
+    videos = zip(checked, table["patient_id"], originals, strict=True)
+    return pd.DataFrame([_row(*video) for video in videos], columns=list(COLUMNS))
 
 
 def summarise_check(table: pd.DataFrame) -> list[str]:
@@ -125,20 +105,24 @@ def write_check(table: pd.DataFrame, out: Path) -> None:
         table.to_csv(temporary, index=False)
 
 
-def _look_through(
-    table: pd.DataFrame, workers: int, clip: ClipConfig, seconds_per_video: float
-) -> list[Checked]:
+def _row(video: Checked, patient: str, original: str) -> dict[str, Any]:
+    texts = {"problem": BETWEEN.join(video.problems), "note": BETWEEN.join(video.notes)}
+    return asdict(video) | {"patient_id": patient, "duplicate_of": original} | texts
+
+
+def _look_through(table: pd.DataFrame, config: CheckConfig) -> list[Checked]:
     rates = table["fps"] if "fps" in table else pd.Series(float("nan"), index=table.index)
     videos = list(zip(table["path"], rates.astype(float), strict=True))
     jobs = [
-        CheckJob(tuple(videos[first : first + VIDEOS_PER_JOB]), clip)
+        CheckJob(tuple(videos[first : first + VIDEOS_PER_JOB]), config.clip)
         for first in range(0, len(videos), VIDEOS_PER_JOB)
     ]
     found: dict[int, list[Checked]] = {}
     bad = 0
     with progress("checking", total=len(videos), unit="videos") as bar:
+        limit = config.seconds_per_video
         for number, checked in run_jobs(
-            _check_some, jobs, workers=workers, without=_without, item_seconds=seconds_per_video
+            _check_some, jobs, workers=config.workers, without=_without, item_seconds=limit
         ):
             found[number] = checked
             bad += sum(bool(video.problems) for video in checked)

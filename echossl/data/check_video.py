@@ -12,7 +12,7 @@ from echossl.data.blocks import read_blocks
 from echossl.data.decode import frame_times
 from echossl.data.faults import is_there
 from echossl.data.workers import leave_if_stopped
-from echossl.errors import DecodeError
+from echossl.errors import DecodeError, UserError, reason_of
 from echossl.video.reader import VideoReader, open_video
 from echossl.video.sampling import duration_seconds
 
@@ -64,8 +64,9 @@ def check_video(path: str, manifest_fps: float, clip: ClipConfig) -> Checked:
     try:
         with open_video(path) as reader:
             return _looked_through(reader, path, manifest_fps, clip)
-    except DecodeError as error:
-        return refused(path, error.reason)
+    except UserError as error:
+        # a package that such files need may be missing, which the next video need not care about
+        return refused(path, reason_of(error, path))
 
 
 def refused(path: str, reason: str, *, kind: str = "unreadable") -> Checked:

@@ -1,4 +1,7 @@
 import shutil
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -6,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from echossl.config.data import CheckConfig
 from echossl.config.video import ClipConfig
 from echossl.data import check
 from echossl.data.check import summarise_check, write_check
@@ -32,15 +36,19 @@ def write_jpegs(path: Path, num_frames: int) -> Path:
     return path
 
 
-def check_rows(folder: Path, rows: list[str], **options) -> pd.DataFrame:
+def looked_at(manifest: Path, **settings) -> pd.DataFrame:
+    return check(CheckConfig(manifest=manifest, **{"workers": 1, "clip": SHORT, **settings}))
+
+
+def check_rows(folder: Path, rows: list[str], **settings) -> pd.DataFrame:
     """Check a manifest of these rows; the first names the columns."""
     (folder / "rows.csv").write_text("\n".join(rows) + "\n")
-    return check(folder / "rows.csv", 1, clip=SHORT, **options)
+    return looked_at(folder / "rows.csv", **settings)
 
 
 def test_good_videos_have_no_problem(videos):
     # three jobs for two workers
-    table = check(videos / "manifest.csv", 2, clip=SHORT)
+    table = looked_at(videos / "manifest.csv", workers=2)
     manifest = pd.read_csv(videos / "manifest.csv")
     assert table["path"].tolist() == [str(videos / path) for path in manifest["path"]]
     assert table["patient_id"].tolist() == manifest["patient_id"].tolist()
@@ -62,7 +70,7 @@ def test_every_kind_of_bad_file_is_named(root, write_video):
     (root / "p2" / "1.avi").unlink()
     shutil.rmtree(root / "p3")
     (root / "p3" / "0.avi").mkdir(parents=True)
-    table = check(root / "manifest.csv", 1, clip=STRICT)
+    table = looked_at(root / "manifest.csv", clip=STRICT)
     paths = table["path"].str.removeprefix(str(root))
     problems = dict(zip(paths, table["problem"], strict=True))
     expected = {
@@ -80,6 +88,33 @@ def test_every_kind_of_bad_file_is_named(root, write_video):
     assert table["num_frames"].tolist()[:4] == [0, 0, 5, 1]
 
 
+WITHOUT_NIBABEL = """
+import sys
+from pathlib import Path
+sys.modules["nibabel"] = None
+from echossl.config.data import CheckConfig
+from echossl.data import check
+if __name__ == "__main__":
+    for workers in (1, 2):
+        table = check(CheckConfig(manifest=Path("rows.csv"), workers=workers))
+        print(*table["problem"], sep="\\n")
+"""
+
+
+def test_a_missing_package_costs_its_videos_only(videos, tmp_path):
+    header = bytearray(352)
+    header[:4], header[344:348] = struct.pack("<i", 348), b"n+1\0"
+    (tmp_path / "a.nii").write_bytes(header)
+    rows = ["path,patient_id", "a.nii,a", *(f"{videos}/p{patient}/0.avi,p{patient}" for patient in range(8))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    (tmp_path / "script.py").write_text(WITHOUT_NIBABEL)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    advice = 'unreadable: NIfTI files need nibabel; pip install "echossl[nifti]"'
+    assert done.stdout.splitlines() == [advice, *[""] * 8] * 2
+
+
 def test_damage_in_any_frame_is_found(root):
     # every picture by itself: opening the file, or reading others, does not show it
     path = write_jpegs(root / "p4" / "0.avi", 20)
@@ -90,7 +125,7 @@ def test_damage_in_any_frame_is_found(root):
     path.write_bytes(content.replace(bad, bytes(len(bad))))
     with open_video(path) as reader:
         reader.read([0, last // 2, last])
-    table = check(root / "manifest.csv", 1).set_index("path")
+    table = looked_at(root / "manifest.csv").set_index("path")
     assert table["problem"][str(path)].startswith("unreadable: frame 7 ")
     assert (table["problem"] != "").sum() == 1
 
@@ -104,7 +139,7 @@ def test_faults_of_the_table_itself_come_first(tmp_path):
 
 def test_a_short_video_that_would_be_repeated_gets_a_note(root, write_video):
     write_video(root / "p1" / "1.avi", num_frames=5, fps=30)
-    table = check(root / "manifest.csv", 1, clip=SHORT)
+    table = looked_at(root / "manifest.csv")
     assert (table["problem"] == "").all()
     assert table["note"][table["note"] != ""].tolist() == ["too short: 0.16667 s, a clip takes 0.5 s"]
 
@@ -114,7 +149,7 @@ def test_a_cut_file_says_how_much_is_left(root, write_video):
     write_video(path, num_frames=80)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 3 // 5])
-    row = check(root / "manifest.csv", 1, clip=SHORT).set_index("path").loc[str(path)]
+    row = looked_at(root / "manifest.csv").set_index("path").loc[str(path)]
     assert 40 < row["num_frames"] < 60
     assert row["note"] == f"truncated: declares 80 frames, {row['num_frames']} decode"
     assert row["problem"] == ""
