@@ -7,6 +7,10 @@ from pydantic import Field
 
 from echossl.config.base import Config
 
+EjectionFractionLabel = Literal["ef_below_50", "ef_below_40"]
+StenosisLabel = Literal["as_acc_aha_2020", "as_eacvi_ase_2017", "as_severe", "as_significant", "as_any"]
+TmedLabel = Literal["tmed_3class", "tmed_binary", "tmed_mod_severe", "tmed_4class", "tmed_5class"]
+
 
 class FolderSource(Config):
     """Any folder of videos; the patient is read from the path."""
@@ -40,7 +44,8 @@ class DicomSource(Config):
     name: Literal["dicom"] = "dicom"
     salt_file: Path = Field(
         Path("echossl_salt.txt"),
-        description="File with the secret of the hashes; made at the first call, kept to index again alike.",
+        description="File with the secret of the hashes; made at the first call, kept to index again alike. "
+        "Where it is not given it lies beside the manifest.",
     )
 
 
@@ -48,12 +53,18 @@ class PhantomSource(Config):
     """A folder made by ``echossl phantom``."""
 
     name: Literal["phantom"] = "phantom"
+    labels: tuple[StenosisLabel, ...] = Field(
+        (), description="Class maps whose columns are added to severe_as and as_grade."
+    )
 
 
 class EchonetDynamicSource(Config):
     """EchoNet-Dynamic: ``FileList.csv`` and ``Videos/``."""
 
     name: Literal["echonet_dynamic"] = "echonet_dynamic"
+    labels: tuple[EjectionFractionLabel, ...] = Field(
+        ("ef_below_50", "ef_below_40"), description="Class maps of the ejection fraction that become columns."
+    )
 
 
 class EchonetLvhSource(Config):
@@ -67,6 +78,9 @@ class EchonetPediatricSource(Config):
 
     name: Literal["echonet_pediatric"] = "echonet_pediatric"
     views: tuple[Literal["A4C", "PSAX"], ...] = Field(("A4C", "PSAX"), description="Views to take.")
+    labels: tuple[EjectionFractionLabel, ...] = Field(
+        ("ef_below_50",), description="Class maps of the ejection fraction that become columns."
+    )
     validation_fold: int = Field(8, ge=0, le=9, description="Fold that becomes the split val.")
     test_fold: int = Field(9, ge=0, le=9, description="Fold that becomes the split test.")
 
@@ -78,6 +92,10 @@ class Tmed2Source(Config):
     fold: int = Field(0, ge=0, le=2, description="Which of the published splits.")
     subset: Literal["DEV479", "DEV165", "DEV56"] = Field("DEV479", description="Which published subset.")
     unlabelled: bool = Field(True, description="Take the pictures without a diagnosis too.")
+    labels: tuple[TmedLabel, ...] = Field(
+        ("tmed_3class", "tmed_5class", "tmed_binary"),
+        description="Class maps of the diagnosis that become columns.",
+    )
 
 
 class CamusSource(Config):
@@ -85,6 +103,9 @@ class CamusSource(Config):
 
     name: Literal["camus"] = "camus"
     views: tuple[Literal["2CH", "4CH"], ...] = Field(("2CH", "4CH"), description="Views to take.")
+    labels: tuple[EjectionFractionLabel, ...] = Field(
+        ("ef_below_50", "ef_below_40"), description="Class maps of the ejection fraction that become columns."
+    )
     fps: float | None = Field(
         None, gt=0, description="Frame rate of the sequences whose Info file does not state one."
     )
@@ -99,6 +120,16 @@ class MimicIvEchoSource(Config):
     )
     days: float = Field(2.0, ge=0, description="Days between a study and its measurements, at most.")
     test_types: tuple[str, ...] = Field(("tte",), description="Kinds of studies whose measurements count.")
+    labels: tuple[StenosisLabel | Literal["panecho_as"], ...] = Field(
+        ("as_acc_aha_2020", "as_severe"),
+        description="Class maps of aortic stenosis that become columns; panecho_as takes the reader's word, "
+        "the others the measurements.",
+    )
+    discordant: Literal["keep", "drop"] = Field(
+        "keep",
+        description="Studies whose valve area and flow disagree about severe: keep the grade by flow, or "
+        "drop it and leave its cells empty; the column discordant is 1 either way.",
+    )
     views: Path | None = Field(
         None, description="Table of predicted views with a path and a view column, for example ECHOVIEW's."
     )

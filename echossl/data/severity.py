@@ -18,8 +18,9 @@ PLAUSIBLE_AREA_CM2 = 10.0
 class SeverityRule:
     """Lower bounds of the grades; the worse of velocity and gradient decides.
 
-    A valve area alone decides only where neither velocity nor gradient was measured: a small area with a low
-    gradient (low-gradient stenosis) cannot be settled from these three numbers, so it is flagged, not graded.
+    A valve area decides only where neither velocity nor gradient was measured. A small area with a low
+    gradient (low-gradient stenosis) cannot be settled from these three numbers: it keeps the grade of its
+    flow and is flagged discordant, so that whoever uses the grade can leave it out.
 
     Attributes:
         name: name of the rule.

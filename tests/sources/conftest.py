@@ -1,9 +1,11 @@
 """A small phantom whose videos every layout of a data set is built from."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from layout_mimic_iv_echo import build_mimic_iv_echo
 
 from echossl.config.phantom import PhantomConfig
 from echossl.config.sources import PhantomSource
@@ -33,3 +35,17 @@ def phantom_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def phantom_videos(phantom_root: Path) -> pd.DataFrame:
     """Its manifest: path, patient_id, study_id, view, source, report and the measurements."""
     return index_phantom(phantom_root, PhantomSource())
+
+
+@pytest.fixture(scope="session")
+def built_mimic(phantom_videos: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small copy of MIMIC-IV-ECHO that stays as it is."""
+    root = tmp_path_factory.mktemp("mimic")
+    build_mimic_iv_echo(phantom_videos, root)
+    return root
+
+
+@pytest.fixture
+def mimic_root(built_mimic: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may break."""
+    return Path(shutil.copytree(built_mimic, tmp_path / "mimic-iv-echo"))

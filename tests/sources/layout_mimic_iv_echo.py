@@ -6,9 +6,12 @@ from pathlib import Path
 import pandas as pd
 from layout_echonet_files import number_of
 
+from echossl.data import read_manifest
+from echossl.data.sources import index_source
 from echossl.phantom.encode import write_video
 from echossl.video import open_video
 
+MEASUREMENTS = "structured-measurement.csv.gz"
 REPORTED = {
     "mild": "Mild (>1.5cm2)",
     "moderate": "Mod (1.0-1.5cm2)",
@@ -102,4 +105,40 @@ def _write_tables(version: Path, records: list, studies: list, measured: list) -
     columns = ["subject_id", "measurement_id", "measurement_datetime", "test_type"]
     columns += ["measurement", "measurement_description", "result", "unit"]
     table = pd.DataFrame(measured, columns=columns)
-    table.to_csv(version / "structured-measurement.csv.gz", index=False)
+    table.to_csv(version / MEASUREMENTS, index=False)
+
+
+def index(root: Path, out: Path, *options: str) -> pd.DataFrame:
+    """What is written and read again, with the note of the source."""
+    written = index_source("mimic_iv_echo", root, out=out / "manifest.csv", options=options)
+    table = read_manifest(out / "manifest.csv")
+    table.attrs["note"] = written.attrs["note"]
+    return table
+
+
+def measurements(root: Path) -> pd.DataFrame:
+    return pd.read_csv(root / "1.0" / MEASUREMENTS, dtype=str, keep_default_na=False)
+
+
+def rewrite(root: Path, table: pd.DataFrame) -> None:
+    table.to_csv(root / "1.0" / MEASUREMENTS, index=False)
+
+
+def change(root: Path, patient: str, name: str, **cells: str) -> None:
+    """Other cells in one patient's measurement of the first examination."""
+    table = measurements(root)
+    own = table["measurement_id"] == str(measurement_of(patient))
+    table.loc[own & (table["measurement"] == name), list(cells)] = list(cells.values())
+    rewrite(root, table)
+
+
+def add(root: Path, patient: str, name: str, result: str, unit: str = "", **others: str) -> None:
+    table = measurements(root)
+    row = table[table["measurement_id"] == str(measurement_of(patient))].iloc[0]
+    line = row.to_dict() | {"measurement": name, "result": result, "unit": unit} | others
+    rewrite(root, pd.concat([table, pd.DataFrame([line])], ignore_index=True))
+
+
+def study(table: pd.DataFrame, patient: str) -> pd.Series:
+    """The first row of a patient's study."""
+    return table[table["study_id"].astype(str) == str(study_of(patient))].iloc[0]

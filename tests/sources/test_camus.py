@@ -125,8 +125,8 @@ def test_info_files_that_are_lost_or_odd(copy):
     )
     note = index_camus(copy, CamusSource(views=("2CH",))).attrs["note"]
     assert "without a FrameRate in an Info file, give it with fps=NUMBER: 2" in note
-    assert "ef that cannot be, left empty: 1 (first: 0.56)" in note
-    assert "age_years that cannot be, left empty: 1 (first: old)" in note
+    assert "ef not assessed because no number above 1 and up to 100: 1 (first: 0.56)" in note
+    assert "age_years not assessed because no number above 0 and up to 130: 1 (first: old)" in note
     assert "Info_2CH.cfg" in note
 
 

@@ -16,6 +16,7 @@ from echossl.data.sources.tables import (
     read_header,
     read_table,
     split_names,
+    strictest_splits,
 )
 from echossl.errors import UserError
 
@@ -194,3 +195,12 @@ def test_split_words(tmp_path):
 
 def test_notes_without_words_are_left_out():
     assert joined("", "a", "", "b") == "a; b"
+
+
+def test_trap_11_the_strictest_split_of_a_patient():
+    rows = [("a", "train"), ("a", "test"), ("a", "val"), ("b", "val"), ("b", "train"), ("c", "train")]
+    rows += [("d", ""), ("e", "fold 3"), ("e", "train")]
+    patients, splits = (pd.Series(cells) for cells in zip(*rows, strict=True))
+    expected = {"a": "test", "b": "val", "c": "train", "e": "train"}
+    assert strictest_splits(patients, splits) == expected
+    assert strictest_splits(patients[::-1], splits[::-1]) == expected

@@ -48,7 +48,8 @@ def index_camus(root: Path, settings: CamusSource) -> pd.DataFrame:
 
     Args:
         root: ``CAMUS_public``, ``database_nifti``, or the folder of ``training`` and ``testing``.
-        settings: which views are taken, and the frame rate of sequences whose Info file states none.
+        settings: which views are taken, which class maps of the ejection fraction become columns, and the
+            frame rate of sequences whose Info file states none.
 
     Returns:
         One row per view of a patient, or one per still (``phase`` ed or es) where the sequence is not there:
@@ -68,7 +69,7 @@ def index_camus(root: Path, settings: CamusSource) -> pd.DataFrame:
             "give the folder database_nifti, or that of training and testing"
         )
     chosen = _sequences_or_stills(pictures)
-    table = _table(chosen, settings.fps)
+    table = _table(chosen, settings)
     splits = _splits(root, files, chosen)
     if splits:
         table["split"] = table["patient_id"].map(splits).fillna(UNLISTED)
@@ -76,7 +77,7 @@ def index_camus(root: Path, settings: CamusSource) -> pd.DataFrame:
     return table
 
 
-def _table(pictures: Sequence[_Picture], fps: float | None) -> pd.DataFrame:
+def _table(pictures: Sequence[_Picture], settings: CamusSource) -> pd.DataFrame:
     """A row per picture, with what its Info file says."""
     table = pd.DataFrame(
         {
@@ -91,11 +92,11 @@ def _table(pictures: Sequence[_Picture], fps: float | None) -> pd.DataFrame:
     if is_still.any():
         table["phase"] = [picture.what if picture.is_still else "" for picture in pictures]
     infos = [picture.path.with_name(f"Info_{picture.view}.cfg") for picture in pictures]
-    about = read_infos(infos, is_still)
+    about = read_infos(infos, is_still, settings.labels)
     table = pd.concat([table, about], axis=1)
-    if fps is not None:
+    if settings.fps is not None:
         rates = table["fps"] if "fps" in table else pd.Series(math.nan, index=table.index)
-        table["fps"] = rates.mask(rates.isna() & ~is_still, fps)
+        table["fps"] = rates.mask(rates.isna() & ~is_still, settings.fps)
     table.attrs["note"] = about.attrs["note"]
     return table
 

@@ -14,6 +14,8 @@ from echossl.data.sources.listed import FileIndex, match_files
 from echossl.data.sources.tables import find_table, joined, known_numbers, read_table, split_names
 
 LISTING = "FileList.csv"
+# column of the table: column of the manifest, plausible above, plausible up to
+MEASURED = {"EF": ("ef", 1.0, 100.0), "ESV": ("esv_ml", 0.0, 1000.0), "EDV": ("edv_ml", 0.0, 1000.0)}
 ASSUMED = (
     "one file is taken as one patient, as published",
     "frame rates and frame counts come from the files, not from the table",
@@ -25,40 +27,29 @@ def index_echonet_dynamic(root: Path, settings: EchonetDynamicSource) -> pd.Data
 
     Args:
         root: the data set, or a folder above it.
-        settings: there is nothing to set.
+        settings: class maps of the ejection fraction that become columns.
 
     Returns:
-        ``path, patient_id, study_id, view, source, split`` and the labels ``ef`` (percent), ``esv_ml`` and
-        ``edv_ml``, ``ef_below_50``, ``ef_below_40``. ``attrs["note"]`` says what was assumed and
-        left out.
+        ``path, patient_id, study_id, view, source, split`` and the labels ``ef`` (percent), ``esv_ml``,
+        ``edv_ml`` and the class maps asked for. ``attrs["note"]`` says what was assumed and left out.
 
     Raises:
         UserError: if the table, one of its columns, or every video is missing, or a value is nonsense.
     """
-    del settings
     listing = find_table(root, LISTING)
     rows = read_table(listing, ["FileName", "EF", "Split"], optional=["ESV", "EDV"])
     matched = match_files(rows, "FileName", FileIndex([listing.parent]), listing)
     rows = matched.table
-    fractions, note = known_numbers(rows["EF"], between=(1, 100))
-    table = pd.DataFrame(
-        {
-            "path": rows["path"],
-            "patient_id": [Path(name).stem for name in rows["path"]],
-            "study_id": [Path(name).stem for name in rows["path"]],
-            "view": "a4c",
-            "source": "echonet_dynamic",
-            "split": split_names(rows["Split"], listing),
-            "ef": fractions,
-        }
-    )
-    notes = [*ASSUMED, matched.note, note]
-    for name in ("ESV", "EDV"):
-        if name in rows:
-            table[f"{name.lower()}_ml"], note = known_numbers(rows[name], between=(0, 1000))
+    names = [Path(name).stem for name in rows["path"]]
+    table = rows[["path"]].assign(patient_id=names, study_id=names, view="a4c", source="echonet_dynamic")
+    table["split"] = split_names(rows["Split"], listing)
+    notes = [*ASSUMED, matched.note]
+    for column, (name, lowest, highest) in MEASURED.items():
+        if column in rows:
+            table[name], note = known_numbers(rows[column], between=(lowest, highest))
             notes.append(note)
-    for name in ("ef_below_50", "ef_below_40"):
-        table[name] = apply_class_map(fractions, CLASS_MAPS[name])
+    for name in settings.labels:
+        table[name] = apply_class_map(table["ef"], CLASS_MAPS[name])
     table = table.reset_index(drop=True)
     table.attrs["note"] = joined(*notes)
     return table

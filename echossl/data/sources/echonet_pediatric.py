@@ -12,13 +12,11 @@ import pandas as pd
 from echossl.config.sources import EchonetPediatricSource
 from echossl.data.labels import CLASS_MAPS, apply_class_map
 from echossl.data.sources.listed import FileIndex, match_files
-from echossl.data.sources.tables import find_all, joined, known_numbers, read_table
+from echossl.data.sources.tables import counted, find_all, joined, known_numbers, read_table, strictest_splits
 from echossl.errors import UserError
 
 LISTING = "FileList.csv"
 SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
-# when a patient is in several: what was held out for the test stays held out
-STRICTEST_FIRST = ("test", "val", "train")
 # column of the table: column of the manifest, plausible above, plausible up to
 MEASURED = {
     "EF": ("ef", 1.0, 100.0),
@@ -33,11 +31,12 @@ def index_echonet_pediatric(root: Path, settings: EchonetPediatricSource) -> pd.
 
     Args:
         root: the data set, or a folder above it.
-        settings: views, and which folds become the splits val and test.
+        settings: views, which folds become the splits val and test, and which class maps become columns.
 
     Returns:
-        ``path, patient_id, study_id, view, source, split, sex`` and ``ef`` (percent), ``ef_below_50``,
-        ``age_years``, ``weight_kg``, ``height_cm``. ``attrs["note"]`` says what was assumed and left out.
+        ``path, patient_id, study_id, view, source, split, sex`` and ``ef`` (percent), ``age_years``,
+        ``weight_kg``, ``height_cm`` and the class maps asked for. ``attrs["note"]`` says what was assumed
+        and left out.
 
     Raises:
         UserError: if a view, a table, one of its columns or every video is missing, or a fold is none.
@@ -46,12 +45,17 @@ def index_echonet_pediatric(root: Path, settings: EchonetPediatricSource) -> pd.
         raise UserError(f"validation_fold and test_fold are both {settings.test_fold}; choose two folds")
     views = [_view(root, name, settings) for name in dict.fromkeys(settings.views)]
     table = pd.concat(views, ignore_index=True)
-    table["split"], moved = _one_split_each(table)
+    own = table["patient_id"].map(strictest_splits(table["patient_id"], table["split"]))
+    moved = table.loc[own != table["split"], "patient_id"].unique()
+    table["split"] = own
     folds = (
         f"fold {settings.validation_fold} is the split val, {settings.test_fold} is test, the others train"
     )
     ids = "patient and study are read from the file names"
-    table.attrs["note"] = joined(folds, ids, moved, *(view.attrs["note"] for view in views))
+    stricter = counted(
+        "patients in several folds, put whole into the strictest split (test, val, train)", moved
+    )
+    table.attrs["note"] = joined(folds, ids, stricter, *(view.attrs["note"] for view in views))
     return table
 
 
@@ -74,7 +78,8 @@ def _view(root: Path, view: str, settings: EchonetPediatricSource) -> pd.DataFra
         if column in rows:
             table[name], note = known_numbers(rows[column], between=(lowest, highest))
             notes.append(note)
-    table["ef_below_50"] = apply_class_map(table["ef"], CLASS_MAPS["ef_below_50"])
+    for name in settings.labels:
+        table[name] = apply_class_map(table["ef"], CLASS_MAPS[name])
     said = joined(*notes)
     table.attrs["note"] = f"{view}: {said}" if said else ""
     return table
@@ -104,12 +109,3 @@ def _splits(folds: pd.Series, settings: EchonetPediatricSource, listing: Path) -
     for row in folds.index[splits.isna()]:
         raise UserError(f"{listing}: row {row}: Split is {folds[row]!r}, expected a fold from 0 to 9")
     return splits
-
-
-def _one_split_each(table: pd.DataFrame) -> tuple[pd.Series, str]:
-    """Every patient in the strictest of its splits, and how many that moved, in words."""
-    ranks = table["split"].map({split: rank for rank, split in enumerate(STRICTEST_FIRST)})
-    strictest = ranks.groupby(table["patient_id"]).transform("min")
-    moved = table.loc[ranks != strictest, "patient_id"].nunique()
-    note = f"patients in several folds, put whole into the strictest split (test, val, train): {moved}"
-    return strictest.map(dict(enumerate(STRICTEST_FIRST))), note if moved else ""

@@ -13,7 +13,9 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from echossl.config.sources import MimicIvEchoSource
-from echossl.data.severity import grade_from
+from echossl.data.labels import CLASS_MAPS, apply_class_map
+from echossl.data.sources.grades import MEASUREMENTS as MEASURED
+from echossl.data.sources.grades import discordance, grade_columns
 from echossl.data.sources.listed import FileIndex, match_files
 from echossl.data.sources.mimic_measurements import read_examinations
 from echossl.data.sources.tables import find_all, joined, read_header, read_table
@@ -21,8 +23,8 @@ from echossl.errors import UserError
 
 RECORDS, STUDIES = "echo-record-list.csv", "echo-study-list.csv"
 MEASUREMENTS = ("structured-measurement.csv", "structured_measurement.csv")
-MEASURED = ("peak_velocity_m_per_s", "mean_gradient_mmhg", "valve_area_cm2", "lvef")
-GRADED = ("as_acc_aha_2020", "as_severe", "discordant", "as_reported")
+# the reader's word is the raw value of this map, the measurements that of the others
+FROM_READER = "panecho_as"
 PATH_COLUMNS = (
     "dicom_filepath",
     "dicom_path",
@@ -42,47 +44,48 @@ def index_mimic_iv_echo(root: Path, settings: MimicIvEchoSource) -> pd.DataFrame
 
     Args:
         root: the folder of a version, or a folder above it.
-        settings: where the measurements and the views are, and how a study is joined to its examination.
+        settings: where the measurements and the views are, how a study is joined to its examination, which
+            class maps become columns, and whether those are empty where area and flow disagree.
 
     Returns:
         ``path, patient_id, study_id, source``, ``view`` where a table gives it, and of the study's
         examination ``peak_velocity_m_per_s, mean_gradient_mmhg, valve_area_cm2, lvef`` (percent),
-        ``as_acc_aha_2020``, ``as_severe``, ``discordant`` (1: area and flow disagree about severe; empty
-        where one was not measured) and ``as_reported`` (the reader's word). There are no published splits.
+        the class maps asked for, ``discordant`` (1: area and flow disagree about severe; empty where one was
+        not measured) and ``as_reported`` (the reader's word). There are no published splits.
         ``attrs["note"]`` says what was assumed, refused and left out.
 
     Raises:
         UserError: if a table, a column or every file is missing.
     """
-    lists = find_all(root, RECORDS)
-    if not lists:
-        raise UserError(
-            f"{root}: found no {RECORDS} here or in the folders below; give the downloaded data set"
-        )
-    listing = lists[-1]
+    lists = _record_lists(root)
     records = read_table(
-        listing, ["subject_id", "study_id", "dicom_filepath"], optional=["acquisition_datetime"]
+        lists[-1], ["subject_id", "study_id", "dicom_filepath"], optional=["acquisition_datetime"]
     )
     # the pictures are the same in every version, and few download them twice
     folders = [path.parent for path in reversed(lists)]
-    matched = match_files(records, "dicom_filepath", FileIndex(folders), listing)
+    matched = match_files(records, "dicom_filepath", FileIndex(folders), lists[-1])
     rows = matched.table
-    table = pd.DataFrame(
-        {
-            "path": rows["path"],
-            "patient_id": rows["subject_id"],
-            "study_id": rows["study_id"],
-            "source": "mimic_iv_echo",
-        }
+    table = rows[["path"]].assign(
+        patient_id=rows["subject_id"], study_id=rows["study_id"], source="mimic_iv_echo"
     )
     notes = [PUBLISHED, matched.note, _versions(lists)]
     if settings.views is not None:
         table["view"], note = _views(settings.views, table["path"])
         notes.append(note)
-    labels, note = _labels(root, listing, rows, settings)
+    labels, note = _labels(root, lists[-1], rows, settings)
     table = table.join(labels, on="study_id").reset_index(drop=True)
     table.attrs["note"] = joined(*notes, note)
     return table
+
+
+def _record_lists(root: Path) -> list[Path]:
+    """The list of files of every version, the newest last."""
+    lists = find_all(root, RECORDS)
+    if not lists:
+        raise UserError(
+            f"{root}: found no {RECORDS} here or in the folders below; give the downloaded data set"
+        )
+    return lists
 
 
 def _versions(lists: list[Path]) -> str:
@@ -125,10 +128,12 @@ def _labels(
     examinations, note = read_examinations(path, subjects, settings.test_types)
     joined_to = _examination_of(studies, examinations, settings.days)
     own = examinations.reindex(joined_to).set_axis(joined_to.index)
-    labels = own[[*MEASURED]].join(_grades(own))
+    graded, disagree = _graded(own, settings)
+    # not rounded: a bound such as <4 m/s is the number next to 4 on its own side
+    labels = own[[*MEASURED, "lvef"]].join(graded)
     said = f"{joined_to.notna().sum()} of {len(studies)} studies have measurements ({_kinds(settings)}, by "
     said += f"measurement_id, else the nearest within {settings.days:g} days)"
-    return labels.round(4), joined(said, note, _set_aside(own))
+    return labels, joined(said, note, _set_aside(own), disagree)
 
 
 def _kinds(settings: MimicIvEchoSource) -> str:
@@ -185,27 +190,22 @@ def _nearest(candidates: pd.DataFrame | None, time: object, days: float) -> obje
     return distances.idxmin() if distances.min() <= pd.Timedelta(days=days) else math.nan
 
 
-def _grades(own: pd.DataFrame) -> pd.DataFrame:
-    """Grade, severe, discordant, and the reader's word, of every study."""
-    aside = _is_set_aside(own)
-    rows = [
-        _graded(velocity, gradient, area) if not is_aside else (math.nan,) * 3
-        for velocity, gradient, area, is_aside in zip(
-            *(own[name] for name in MEASURED[:3]), aside, strict=True
-        )
-    ]
-    grades = pd.DataFrame(rows, index=own.index, columns=list(GRADED[:3]))
-    return grades.assign(as_reported=own["as_reported"].mask(own["as_reported"].isin(("",))))
-
-
-def _graded(velocity: float, gradient: float, area: float) -> tuple[object, float, float]:
-    """NaN where nothing was measured; whether area and flow disagree needs both."""
-    has_flow = not (math.isnan(velocity) and math.isnan(gradient))
-    if not has_flow and math.isnan(area):
-        return math.nan, math.nan, math.nan
-    graded = grade_from(velocity, gradient, area)
-    discordant = float(graded.discordant) if has_flow and not math.isnan(area) else math.nan
-    return graded.grade, float(graded.severe), discordant
+def _graded(own: pd.DataFrame, settings: MimicIvEchoSource) -> tuple[pd.DataFrame, str]:
+    """The class maps, ``discordant`` and the reader's word of every study; and how many disagree."""
+    measured = own.loc[~_is_set_aside(own), [*MEASURED]].reindex(own.index)
+    discordant = discordance(measured)
+    disagree = discordant == 1
+    what = "studies whose area and flow disagree about severe"
+    note = f"{what}, graded by flow (discordant=drop leaves them out): {disagree.sum()}"
+    if settings.discordant == "drop":
+        measured = measured[~disagree].reindex(own.index)
+        note = f"{what}, not graded: {disagree.sum()}"
+    by_measurement = [name for name in settings.labels if name != FROM_READER]
+    columns = grade_columns(measured, by_measurement)
+    if FROM_READER in settings.labels:
+        columns[FROM_READER] = apply_class_map(own["as_reported"], CLASS_MAPS[FROM_READER])
+    reported = own["as_reported"].mask(own["as_reported"] == "")
+    return columns.assign(discordant=discordant, as_reported=reported), note if disagree.any() else ""
 
 
 def _is_set_aside(own: pd.DataFrame) -> pd.Series:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from echossl.config.sources import PhantomSource
+from echossl.data.sources.grades import grade_columns
 from echossl.errors import UserError
 
 LABELS = ("severe_as", "as_grade", "peak_velocity_m_per_s", "mean_gradient_mmhg", "valve_area_cm2")
@@ -15,7 +16,7 @@ def index_phantom(root: Path, settings: PhantomSource) -> pd.DataFrame:
 
     Args:
         root: folder made by ``echossl phantom``.
-        settings: there is nothing to set.
+        settings: class maps whose columns are added, graded from the measurements.
 
     Returns:
         One row per video: path (absolute), patient_id, study_id, view, source, report and the label columns.
@@ -23,7 +24,6 @@ def index_phantom(root: Path, settings: PhantomSource) -> pd.DataFrame:
     Raises:
         UserError: if the folder is missing, is not a phantom, or is not finished.
     """
-    del settings
     if not (root / "phantom.json").is_file():
         raise UserError(
             f"{root}: no phantom.json here, expected a finished phantom; run echossl phantom out={root} first"
@@ -41,4 +41,5 @@ def index_phantom(root: Path, settings: PhantomSource) -> pd.DataFrame:
         )
     table = videos.merge(patients, on="patient_id", how="inner", validate="many_to_one")
     table["view"], table["source"] = "plax", "phantom"
-    return table[["path", "patient_id", "study_id", "view", "source", "report", *LABELS]]
+    columns = ["path", "patient_id", "study_id", "view", "source", "report", *LABELS]
+    return table[columns].join(grade_columns(table, settings.labels))

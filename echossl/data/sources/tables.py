@@ -26,6 +26,8 @@ from echossl.errors import UserError
 # folders of archive programs, never of a data set
 FOREIGN_FOLDERS = ("__MACOSX",)
 DEEPEST_TABLE = 4
+# when a patient is in several: what was held out for the test stays held out
+STRICTEST_FIRST = ("test", "val", "train")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -222,3 +224,19 @@ def split_names(cells: pd.Series, listing: Path) -> pd.Series:
     for row in cells.index[names.isna()]:
         raise UserError(f"{listing}: row {row}: split is {cells[row]!r}, expected train, val or test")
     return names
+
+
+def strictest_splits(patients: pd.Series, splits: pd.Series) -> dict[str, str]:
+    """The one split of each patient, whose rows may be in several: test goes before val, val before train.
+
+    Args:
+        patients: ids.
+        splits: of each row ``train``, ``val``, ``test`` or anything else, which is no split.
+
+    Returns:
+        Patient to split, without the patients who are in none.
+    """
+    found: dict[str, str] = {}
+    for split in reversed(STRICTEST_FIRST):
+        found |= dict.fromkeys(patients[splits == split], split)
+    return found

@@ -13,18 +13,22 @@ import pandas as pd
 from echossl.config.sources import Tmed2Source
 from echossl.data.labels import CLASS_MAPS, apply_class_map
 from echossl.data.sources.listed import FileIndex
-from echossl.data.sources.tables import counted, find_all, joined, read_table
+from echossl.data.sources.tables import (
+    STRICTEST_FIRST,
+    counted,
+    find_all,
+    joined,
+    read_table,
+    strictest_splits,
+)
 from echossl.errors import UserError
 
 # 4860s1_0.png is picture 0 of study 1 of patient 4860
 KEY = re.compile(r"(?P<patient>\d+)s(?P<study>\d+)_\d+(\.png)?", re.IGNORECASE)
 VIEWS = {"a4cora2corother": "other", "not_provided": ""}
-LABELS = ("tmed_3class", "tmed_5class", "tmed_binary")
 NO_DIAGNOSIS = "not_provided"
 DIAGNOSIS_SPLIT, VIEW_SPLIT = "diagnosis_classifier_split", "view_classifier_split"
 OPTIONAL = ("SourceFolder", "view_label", "diagnosis_label", DIAGNOSIS_SPLIT, VIEW_SPLIT)
-# of the splits that a patient is in, the first of these has it
-STRICTEST_FIRST = ("test", "val", "train")
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,12 @@ def index_tmed2(root: Path, settings: Tmed2Source) -> pd.DataFrame:
 
     Args:
         root: ``approved_users_only``, or a folder that holds it.
-        settings: fold and subset of the published splits; whether pictures without a diagnosis are taken.
+        settings: fold and subset of the published splits; whether pictures without a diagnosis are taken; the
+            class maps of the diagnosis.
 
     Returns:
         One row per picture: path (absolute), patient_id, study_id, view (plax, psax, a2c, a4c, other; empty
-        if nobody said), source, split, and the diagnosis of the study by the class maps ``tmed_3class``,
-        ``tmed_5class`` and ``tmed_binary``.
+        if nobody said), source, split, and the diagnosis of the study by the class maps asked for.
 
         The split is that of the diagnosis classifier. A patient is in one split only: pictures with a
         diagnosis that the published split gives to a second one are left out there (test goes before val,
@@ -60,18 +64,12 @@ def index_tmed2(root: Path, settings: Tmed2Source) -> pd.DataFrame:
     found = _on_disk(table, files)
     assessed = found.table if settings.unlabelled else found.table[_has_diagnosis(found.table)]
     kept = _in_one_split(assessed)
-    result = pd.DataFrame(
-        {
-            "path": kept.table["path"],
-            "patient_id": kept.table["patient_id"],
-            "study_id": kept.table["study_id"],
-            "view": [VIEWS.get(word, word) for word in kept.table["view_label"].str.lower()],
-            "source": "tmed2",
-            "split": kept.table["split"],
-        }
-    )
     diagnoses = kept.table["diagnosis_label"].rename(f"{listing}: diagnosis_label")
-    for name in LABELS:
+    words = kept.table["view_label"].str.lower()
+    result = kept.table[["path", "patient_id", "study_id"]].assign(
+        view=words.replace(VIEWS), source="tmed2", split=kept.table["split"]
+    )
+    for name in settings.labels:
         result[name] = apply_class_map(diagnoses, CLASS_MAPS[name])
     rule = f"splits of fold {settings.fold} of {settings.subset} for diagnoses"
     without = "" if _unlabelled_part(listing) else "no table of unlabelled pictures is there"
@@ -146,18 +144,10 @@ def _has_diagnosis(table: pd.DataFrame) -> pd.Series:
 def _in_one_split(table: pd.DataFrame) -> _Kept:
     """Give every patient to one split, without adding anything to a published one."""
     published = table[DIAGNOSIS_SPLIT].str.lower().where(_has_diagnosis(table), "")
-    by_diagnosis = _strictest(table["patient_id"], published)
-    by_view = _strictest(table["patient_id"], table[VIEW_SPLIT].str.lower())
+    by_diagnosis = strictest_splits(table["patient_id"], published)
+    by_view = strictest_splits(table["patient_id"], table[VIEW_SPLIT].str.lower())
     own = table["patient_id"].map(by_view | by_diagnosis).fillna("train")
     elsewhere = published.isin(STRICTEST_FIRST) & (published != own)
     left_out = table.loc[elsewhere, "query_key"].tolist()
     note = counted("pictures of patients that the publishers put in a stricter split too, left out", left_out)
     return _Kept(table.assign(split=own)[~elsewhere], note)
-
-
-def _strictest(patients: pd.Series, splits: pd.Series) -> dict[str, str]:
-    """The strictest split of each patient that has one."""
-    found: dict[str, str] = {}
-    for split in reversed(STRICTEST_FIRST):
-        found |= dict.fromkeys(patients[splits == split], split)
-    return found
