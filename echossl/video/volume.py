@@ -2,9 +2,11 @@
 
 Values become grey levels by one rule for the whole video, so that no frame is brightened against another:
 
-1. values within 0 to 255 stay as they are, rounded to whole levels (8-bit pictures and label masks pass);
-2. values within 0 to 1 that are not all whole are fractions of white, times 255;
-3. any other range is stretched: the lowest value becomes 0, the highest 255.
+1. whole values within 0 to 255 stay as they are (8-bit pictures and label masks pass);
+2. other values within 0 to 1.1 are fractions of white, times 255; interpolation makes some a little whiter;
+3. other values within 0 to 255 that reach 16 stay as they are, rounded to whole levels (8-bit pictures that
+   were interpolated; one that stays below is none that a person would have kept);
+4. any other range is stretched: the lowest value becomes 0, the highest 255.
 
 Values that are not finite are black (+infinity white).
 """
@@ -30,6 +32,8 @@ SPOOL_BYTES = 2**26
 # height of a picture for which a spacing without a unit is taken for millimetres
 PLAUSIBLE_HEIGHT_CM = (1.0, 50.0)
 MOST_ASPECT = 10.0
+# largest value of fractions of white, and smallest one of a picture in 8 bits that was interpolated
+MOST_FRACTION, LEAST_WHITE = 1.1, 16.0
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,9 @@ class Levels:
     @classmethod
     def of_range(cls, low: float, high: float, *, is_whole: bool) -> Self:
         """The rule of this module, for values from ``low`` to ``high``."""
-        if low >= 0 and high <= 255 and (is_whole or high > 1):
+        if low >= 0 and high <= 255 and (is_whole or high >= LEAST_WHITE):
             return cls(0.0, 1.0)
-        if low >= 0 and high <= 1:
+        if low >= 0 and high <= MOST_FRACTION:
             return cls(0.0, 255.0)
         return cls(low, 255 / (high - low) if high > low else 0.0)
 

@@ -99,17 +99,27 @@ def grey_levels(values: np.ndarray) -> np.ndarray:
             levels.append(0.0)
         elif np.isinf(number):
             levels.append(255.0 if number > 0 else 0.0)
-        elif low >= 0 and high <= 255 and (whole or high > 1):
+        elif low >= 0 and high <= 255 and (whole or high >= 16):
             levels.append(number)
-        elif low >= 0 and high <= 1:
-            levels.append(number * 255)
+        elif low >= 0 and high <= 1.1:
+            levels.append(min(number * 255, 255))
         else:
             levels.append((number - low) / (high - low) * 255)
     return np.array(levels).reshape(values.shape)
 
 
 TYPES = [np.uint8, np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.float32, np.float64]
-RANGES = {"label": (0, 3), "bytes": (0, 255), "twelve bits": (0, 4095), "signed": (-90, 100), "unit": (0, 1)}
+RANGES = {
+    "label": (0, 3),
+    "bytes": (0, 255),
+    "dark bytes": (0, 17),
+    "twelve bits": (0, 4095),
+    "signed": (-90, 100),
+    "unit": (0, 1),
+    "beyond the unit": (0, 1.09),
+    "far beyond the unit": (0, 2.5),
+    "below the unit": (-0.001, 1),
+}
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -125,6 +135,18 @@ def test_values_become_grey_levels_by_the_stated_rule(tmp_path: Path, name: str,
     expected = grey_levels(values).transpose(2, 1, 0)
     # single precision may round a half the other way
     assert np.abs(frames - expected).max() <= 0.501
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1.0001), (0, 1.05), (0, 1.3), (0, 8), (-0.0001, 1.0001)])
+def test_fractions_that_overshoot_are_not_black(tmp_path: Path, low: float, high: float) -> None:
+    values = np.linspace(low, high, STORED.size, dtype=np.float32).reshape(STORED.shape)
+    frames = read(write_nifti(tmp_path / "v.nii", values))
+    assert (frames.min(), frames.max()) == (0, 255)
+    # one pixel a little beyond white changes the others by a level at most
+    values = np.linspace(0, 1, STORED.size, dtype=np.float32).reshape(STORED.shape)
+    plain = read(write_nifti(tmp_path / "v.nii", values)).astype(int)
+    values[-1, -1, -1] = min(high, 1.09)
+    assert np.abs(read(write_nifti(tmp_path / "v.nii", values)) - plain).max() <= 1
 
 
 def test_values_that_are_none(tmp_path: Path) -> None:
