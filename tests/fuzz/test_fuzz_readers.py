@@ -30,11 +30,8 @@ def test_there_are_two_thousand_and_the_same_at_every_run():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_damaged_file_ends_in_frames_or_in_words(name, tmp_path):
     outcomes = look_at_mutants(mutants_of(name), tmp_path)
-    for outcome in outcomes:
-        if outcome.end == "ended":
-            warnings.warn(f"a decoder ended its process: {outcome.label}: {outcome.words}", stacklevel=1)
-    assert [(outcome.label, outcome.words) for outcome in outcomes if outcome.end == "fault"] == []
-    assert [outcome.label for outcome in outcomes if "took longer" in outcome.words] == []
+    bad = [(outcome.label, outcome.words) for outcome in outcomes if outcome.end in {"fault", "ended"}]
+    assert bad == []
     assert [outcome.label for outcome in outcomes if outcome.leaked > 0] == []
     assert max(outcome.peak_bytes for outcome in outcomes) < MOST_NEW_BYTES
     # damage is not so harsh that nothing is ever read, nor so mild that nothing is refused
@@ -48,7 +45,7 @@ def test_other_backends_may_crash_but_take_nothing_along(backend, tmp_path):
     outcomes = look_at_mutants(mutants, tmp_path, backend)
     assert [outcome.label for outcome in outcomes] == [mutant.label for mutant in mutants]
     if outcomes[0].words.startswith("UserError"):
-        pytest.skip(outcomes[0].words.splitlines()[0])
+        pytest.skip(f"{backend} is not usable here")
     assert outcomes[0].end == "frames"
     for outcome in outcomes:
         if outcome.end == "ended":

@@ -1,16 +1,18 @@
 """Every backend gives the frame that was asked for, whatever the order, codec and container."""
 
 from pathlib import Path
+from typing import get_args
 
 import av
 import numpy as np
 import pytest
 from video_samples import BITS, KINDS, number_of, picture, write_kinds, write_video
 
-from echossl.config.video import ClipConfig
+from echossl.config.video import ClipConfig, ClipPolicy
 from echossl.errors import DecodeError, UserError
-from echossl.video import clip_indices, clip_starts_uniform, duration_seconds, open_video, random_clip_start
+from echossl.video import clip_indices, duration_seconds, open_video
 from echossl.video.pyav import PyavReader
+from echossl.video.sampling import clip_starts
 
 NUM_FRAMES = 60
 
@@ -51,25 +53,20 @@ REFUSED = {
 }
 
 
+EXACT = [(name, backend) for backend in REFUSED for name in KINDS if name not in REFUSED[backend]]
+INEXACT = [(name, backend) for backend in REFUSED for name in sorted(REFUSED[backend])]
+CLIP = ClipConfig(clip_seconds=0.5, num_frames=12)
+
+
 def open_or_skip(videos: dict[str, Path], name: str, backend: str):
     if name not in videos:
-        pytest.skip(f"this PyAV has no encoder for {name}")
+        pytest.skip(f"PyAV has no encoder for {name}")
     try:
         return open_video(videos[name], backend=backend)
     except DecodeError:
         raise
-    except UserError as error:
-        pytest.skip(str(error))
-
-
-def exact_or_skip(videos: dict[str, Path], name: str, backend: str):
-    """As before; where a backend would be inexact it is asserted that it says so."""
-    if name not in REFUSED[backend] or name not in videos:
-        return open_or_skip(videos, name, backend)
-    open_or_skip(videos, "mjpeg.avi", backend).close()
-    with pytest.raises(DecodeError, match=f"{backend} is not exact on such"):
-        open_video(videos[name], backend=backend)
-    return pytest.skip(f"{backend} is not exact on {name} and refuses it")
+    except UserError:
+        pytest.skip(f"{backend} is not usable here")
 
 
 def sequential(path: Path, pixel_format: str) -> np.ndarray:
@@ -83,10 +80,16 @@ def test_number_survives_the_picture() -> None:
     assert [number_of(picture(n)) for n in range(2**BITS)] == list(range(2**BITS))
 
 
-@pytest.mark.parametrize("backend", ["pyav", "decord", "torchcodec"])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(("name", "backend"), INEXACT)
+def test_a_backend_that_would_be_inexact_says_so(videos: dict[str, Path], name: str, backend: str) -> None:
+    open_or_skip(videos, "mjpeg.avi", backend).close()
+    with pytest.raises(DecodeError, match=f"{backend} is not exact on such"):
+        open_or_skip(videos, name, backend)
+
+
+@pytest.mark.parametrize(("name", "backend"), EXACT)
 def test_random_access_equals_sequential_decoding(videos: dict[str, Path], name: str, backend: str) -> None:
-    with exact_or_skip(videos, name, backend) as reader:
+    with open_or_skip(videos, name, backend) as reader:
         assert reader.num_frames == NUM_FRAMES
         order = np.random.default_rng(3).integers(0, NUM_FRAMES, 50)
         frames = reader.read(order)
@@ -96,10 +99,9 @@ def test_random_access_equals_sequential_decoding(videos: dict[str, Path], name:
         np.testing.assert_array_equal(frames, reader.read(range(NUM_FRAMES))[order])
 
 
-@pytest.mark.parametrize("backend", ["pyav", "decord", "torchcodec"])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(("name", "backend"), EXACT)
 def test_pixels_equal_plain_decoding(videos: dict[str, Path], name: str, backend: str) -> None:
-    with exact_or_skip(videos, name, backend) as reader:
+    with open_or_skip(videos, name, backend) as reader:
         reference = sequential(videos[name], "gray" if reader.channels == 1 else "rgb24")
         np.testing.assert_array_equal(
             reader.read(range(reader.num_frames)),
@@ -107,20 +109,32 @@ def test_pixels_equal_plain_decoding(videos: dict[str, Path], name: str, backend
         )
 
 
-@pytest.mark.parametrize("backend", ["pyav", "decord", "torchcodec"])
-@pytest.mark.parametrize("name", KINDS)
-def test_clips_of_every_start_equal_plain_decoding(videos: dict[str, Path], name: str, backend: str) -> None:
-    clip = ClipConfig(clip_seconds=0.5, num_frames=12)
-    with exact_or_skip(videos, name, backend) as reader:
+@pytest.mark.parametrize(("name", "backend"), EXACT)
+def test_clips_of_every_policy_equal_plain_decoding(videos: dict[str, Path], name: str, backend: str) -> None:
+    with open_or_skip(videos, name, backend) as reader:
         reference = sequential(videos[name], "gray" if reader.channels == 1 else "rgb24")
-        duration = duration_seconds(reader.frame_seconds)
-        starts = [*clip_starts_uniform(duration, clip=clip, count=3), 0.0]
-        generator = np.random.default_rng(0)
-        starts.append(random_clip_start(duration, clip=clip, generator=generator))
-        for start in starts:
-            indices = clip_indices(reader.frame_seconds, start_seconds=start, clip=clip)
+        for start in starts_of_all_policies(duration_seconds(reader.frame_seconds)):
+            indices = clip_indices(reader.frame_seconds, start_seconds=start, clip=CLIP)
             found = reader.read(indices)
             np.testing.assert_array_equal(found, reference[indices].reshape(found.shape))
+
+
+def starts_of_all_policies(duration: float) -> list[float]:
+    """Three starts at random, then three spread, the centre, and as many as cover the video."""
+    generator = np.random.default_rng(0)
+    starts = {
+        policy: clip_starts(policy, duration, clip=CLIP, count=3, generator=generator)
+        for policy in get_args(ClipPolicy)
+    }
+    assert {policy: len(found) for policy, found in starts.items() if policy != "all"} == {
+        "random": 3,
+        "uniform": 3,
+        "centre": 1,
+    }
+    # clips end to end from the first moment to the last
+    assert len(starts["all"]) == np.ceil(duration / CLIP.clip_seconds - 1e-6)
+    assert (starts["all"][0], starts["all"][-1]) == (0, pytest.approx(duration - CLIP.clip_seconds))
+    return [float(start) for found in starts.values() for start in found]
 
 
 @pytest.mark.parametrize("name", KINDS)
