@@ -1,6 +1,9 @@
 """The errors a user can meet. Each says which file or key, what was found, what was expected, what to do."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+MOST_NAMES = 10
 
 
 class EchosslError(Exception):
@@ -42,3 +45,16 @@ class DecodeError(UserError):
 
 class ShortVideoError(DecodeError):
     """A video is shorter than the clip that is asked of it."""
+
+
+def reason_of(error: UserError, path: str | Path) -> str:
+    """Why a file cannot be used, without its name, which stands beside the reason in every table."""
+    if isinstance(error, DecodeError):
+        return error.reason
+    return str(error).removeprefix(f"{path}: ")
+
+
+def first_names(names: Sequence[str], separator: str = ", ") -> str:
+    """The first ten of the names in a message, and how many more there are."""
+    more = [f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return separator.join([*names[:MOST_NAMES], *more])

@@ -28,8 +28,25 @@ DopplerMode = Literal["keep", "blank"]
 
 
 @dataclass(frozen=True)
+class Treatment:
+    """What is done to every video of a store.
+
+    Attributes:
+        size: height and width of the result in pixels.
+        sector: blank what lies outside the sector and crop to it, only blank, or keep all.
+        doppler: keep colour Doppler, in grey, or blank its pixels in the videos that show it.
+        backend: video decoder.
+    """
+
+    size: int
+    sector: SectorMode = "mask_and_crop"
+    doppler: DopplerMode = "keep"
+    backend: Backend = "auto"
+
+
+@dataclass(frozen=True)
 class LookedAt:
-    """What is known of a video without its frames; what they would be is settled by it.
+    """What is known of a video beside its frames; what they are in the store is settled by it.
 
     Attributes:
         num_frames: number of frames.
@@ -39,7 +56,7 @@ class LookedAt:
         outline: (x, y) corners of the sector in the source; empty where nothing is blanked.
         doppler: whether it shows colour Doppler.
         blank_doppler: whether that is blanked, because it was asked for; for ``read_placed``.
-        cm_per_pixel: height of a pixel of the result in cm; NaN if the file does not state it.
+        cm_per_pixel: height of a stored pixel in cm; NaN if the file does not state it.
     """
 
     num_frames: int
@@ -58,83 +75,39 @@ class StoredVideo:
 
     Attributes:
         frames: (num_frames, size, size) uint8, grey.
-        frame_seconds: (num_frames,) float64, time of each frame; the first is 0.
-        fps: frames per second; NaN for a still.
-        placement: which window of the source the frames show.
-        outline: (x, y) corners of the sector in the source; empty where nothing was blanked.
-        doppler: whether the source shows colour Doppler, blanked or not.
-        cm_per_pixel: height of a stored pixel in cm; NaN if the file does not state it.
+        seen: all else that is known of it.
     """
 
     frames: np.ndarray
-    frame_seconds: np.ndarray
-    fps: float
-    placement: Placement
-    outline: Outline
-    doppler: bool
-    cm_per_pixel: float
+    seen: LookedAt
 
 
-def decode_video(
-    path: str,
-    *,
-    size: int,
-    sector: SectorMode = "mask_and_crop",
-    doppler: DopplerMode = "keep",
-    backend: Backend = "auto",
-    fps: float | None = None,
-) -> StoredVideo:
+def decode_video(path: str, how: Treatment, fps: float | None = None) -> StoredVideo:
     """Decode a whole video and cut the sector out of it.
 
     Args:
         path: the file.
-        size: height and width of the result in pixels.
-        sector: blank what lies outside the sector and crop to it, only blank, or keep all.
-        doppler: keep colour Doppler, in grey, or blank its pixels in the videos that show it.
-        backend: video decoder.
+        how: what is done to it.
         fps: frame rate that is used if, and only if, the file does not say its own.
 
     Raises:
         DecodeError: if the file cannot be decoded, or has several frames and no frame rate.
+        UserError: if a package that it takes is not installed.
     """
-    with open_video(path, backend=backend) as reader:
+    with open_video(path, backend=how.backend) as reader:
         times = frame_times(reader, path, fps)
         # a video that does not fit is decoded twice, first the frames that the sector is searched in
         source = read_grey(reader) if fits_in_memory(reader) else None
-        seen = _look(reader, times, sector, size, doppler, source)
+        seen = _look(reader, times, how, source)
         if source is not None and not seen.blank_doppler:
-            frames = _place_all(blocks_of(source), seen)
-        else:
-            frames = _place_all(read_blocks(reader, blank=seen.blank_doppler), seen)
-    return StoredVideo(
-        frames, seen.frame_seconds, seen.fps, seen.placement, seen.outline, seen.doppler, seen.cm_per_pixel
-    )
+            return StoredVideo(_place_all(blocks_of(source), seen), seen)
+        return StoredVideo(_place_all(read_blocks(reader, blank=seen.blank_doppler), seen), seen)
 
 
-def look_at_video(
-    path: str,
-    *,
-    size: int,
-    sector: SectorMode = "mask_and_crop",
-    doppler: DopplerMode = "keep",
-    backend: Backend = "auto",
-    fps: float | None = None,
-) -> LookedAt:
-    """What ``decode_video`` would say of a video, decoding only a few frames spread over it.
-
-    Args:
-        path: the file.
-        size: height and width of the frames that are to be read later.
-        sector: blank what lies outside the sector and crop to it, only blank, or keep all.
-        doppler: keep colour Doppler, in grey, or blank its pixels in the videos that show it.
-        backend: video decoder.
-        fps: frame rate that is used if, and only if, the file does not say its own.
-
-    Raises:
-        DecodeError: if the file cannot be decoded, or has several frames and no frame rate.
-    """
-    with open_video(path, backend=backend) as reader:
-        return _look(reader, frame_times(reader, path, fps), sector, size, doppler, None)
+def look_at_video(path: str, how: Treatment, fps: float | None = None) -> LookedAt:
+    """What is known of a video, of which only a few frames are decoded; see :func:`decode_video`."""
+    with open_video(path, backend=how.backend) as reader:
+        return _look(reader, frame_times(reader, path, fps), how, None)
 
 
 def read_placed(
@@ -194,20 +167,15 @@ def frame_times(reader: VideoReader, path: str, fps: float | None) -> tuple[np.n
 
 
 def _look(
-    reader: VideoReader,
-    times: tuple[np.ndarray, float],
-    mode: SectorMode,
-    size: int,
-    doppler: DopplerMode,
-    source: np.ndarray | None,
+    reader: VideoReader, times: tuple[np.ndarray, float], how: Treatment, source: np.ndarray | None
 ) -> LookedAt:
     """What is known of an open video; ``source`` holds its grey frames, if they are decoded already."""
     window = full_sector(reader.height, reader.width)
-    if mode != "keep":
+    if how.sector != "keep":
         wanted = search_indices(reader.num_frames)
         window = find_sector(reader.read_grey(wanted) if source is None else source[wanted])
-    shown = window if mode == "mask_and_crop" else full_sector(reader.height, reader.width)
-    where = placement(shown, size, pixel_aspect=reader.pixel_aspect)
+    shown = window if how.sector == "mask_and_crop" else full_sector(reader.height, reader.width)
+    where = placement(shown, how.size, pixel_aspect=reader.pixel_aspect)
     has_doppler = _has_doppler(reader, window)
     return LookedAt(
         num_frames=reader.num_frames,
@@ -216,8 +184,8 @@ def _look(
         placement=where,
         outline=window.outline,
         doppler=has_doppler,
-        blank_doppler=has_doppler and doppler == "blank",
-        cm_per_pixel=(reader.cm_per_pixel or float("nan")) * where.height / size,
+        blank_doppler=has_doppler and how.doppler == "blank",
+        cm_per_pixel=(reader.cm_per_pixel or float("nan")) * where.height / how.size,
     )
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from echossl.config.data import PrepareConfig
-from echossl.data.decode import LookedAt, StoredVideo, decode_video, look_at_video
+from echossl.data.decode import LookedAt, Treatment, decode_video, look_at_video
 from echossl.data.formats import ShardFiles, format_of
 from echossl.data.origin import SourceVideo
 from echossl.data.store_tables import PLACEMENT_COLUMNS, TIMES, outline_text, shard_path, table_path
 from echossl.data.workers import leave_if_stopped, working_on
-from echossl.errors import DecodeError
+from echossl.errors import UserError, reason_of
 from echossl.files import atomic_path
 from echossl.video.sampling import duration_seconds
 
@@ -100,35 +100,31 @@ def _new_file(job: ShardJob, suffix: str) -> Iterator[BinaryIO]:
 
 def _store_video(source: SourceVideo, config: PrepareConfig, files: list[BinaryIO]) -> dict[str, Any]:
     """Append one video to the files of its shard, times first; the columns of its row."""
-    read = look_at_video if config.format == "files" else decode_video
+    how = Treatment(config.size, config.sector, config.doppler, config.backend)
     try:
-        video = read(
-            source.path,
-            size=config.size,
-            sector=config.sector,
-            doppler=config.doppler,
-            backend=config.backend,
-            fps=source.manifest_fps or None,
-        )
-    except DecodeError as error:
-        return _rejected(error.reason)
-    files[0].write(video.frame_seconds.data)
-    if isinstance(video, StoredVideo):
-        format_of(config).append(video.frames, files[1:])
-    return _columns(video)
+        if config.format == "files":
+            seen, frames = look_at_video(source.path, how, source.manifest_fps or None), NO_FRAMES
+        else:
+            video = decode_video(source.path, how, source.manifest_fps or None)
+            seen, frames = video.seen, video.frames
+    except UserError as error:
+        # a package that this file needs and the others do not may be missing too
+        return _rejected(reason_of(error, source.path))
+    files[0].write(seen.frame_seconds.data)
+    format_of(config).append(frames, files[1:])
+    return _columns(seen, frames)
 
 
-def _columns(video: LookedAt | StoredVideo) -> dict[str, Any]:
-    frames = video.frames if isinstance(video, StoredVideo) else NO_FRAMES
+def _columns(seen: LookedAt, frames: np.ndarray) -> dict[str, Any]:
     return {
-        "num_frames": len(video.frame_seconds),
-        "fps": video.fps,
-        "duration_seconds": duration_seconds(video.frame_seconds),
-        **{name: getattr(video.placement, name) for name in PLACEMENT_COLUMNS},
-        "outline": outline_text(video.outline),
-        "doppler": bool(video.doppler),
-        "cm_per_pixel": video.cm_per_pixel,
-        "checksum": checksum(frames, video.frame_seconds),
+        "num_frames": seen.num_frames,
+        "fps": seen.fps,
+        "duration_seconds": duration_seconds(seen.frame_seconds),
+        **{name: getattr(seen.placement, name) for name in PLACEMENT_COLUMNS},
+        "outline": outline_text(seen.outline),
+        "doppler": bool(seen.doppler),
+        "cm_per_pixel": seen.cm_per_pixel,
+        "checksum": checksum(frames, seen.frame_seconds),
         "reason": "",
     }
 

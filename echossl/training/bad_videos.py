@@ -5,11 +5,10 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from echossl.errors import EchosslError
+from echossl.errors import EchosslError, first_names
 from echossl.files import atomic_path
 
 FILE_NAME = "bad_videos.csv"
-MOST_NAMES = 10
 logger = logging.getLogger(__name__)
 
 
@@ -53,14 +52,12 @@ class BadVideos:
             raise EchosslError(self._too_many())
 
     def _too_many(self) -> str:
-        names = [f"  {path}: {reason}" for path, reason in self._reasons.items()][:MOST_NAMES]
-        if len(self) > MOST_NAMES:
-            names.append(f"  ... and {len(self) - MOST_NAMES} more")
-        return (
+        lines = [f"{path}: {reason}" for path, reason in self._reasons.items()]
+        text = (
             f"{self.path}: {len(self)} of {self._num_videos} videos cannot be read, at most "
-            f"{self._most:.1%} may; mend them and run echossl prepare again, or raise data.max_bad_fraction\n"
-            + "\n".join(names)
+            f"{self._most:.1%} may; mend them and run echossl prepare again, or raise data.max_bad_fraction"
         )
+        return text + "\n  " + first_names(lines, separator="\n  ")
 
     def _read(self) -> dict[str, str]:
         if not self.path.is_file():

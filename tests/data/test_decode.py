@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from echossl.data import blocks, decode
-from echossl.data.decode import decode_video
+from echossl.data.decode import Treatment, decode_video
 from echossl.errors import DecodeError
 from echossl.video.grey import to_grey
 from echossl.video.reader import open_video
@@ -42,8 +42,8 @@ def test_modes_against_the_plain_order_of_steps(write_video, tmp_path, mode):
     write_sector_video(write_video, path)
     source = source_of(path)
     sector = find_sector(source)
-    video = decode_video(str(path), size=64, sector=mode)
-    where = video.placement
+    video = decode_video(str(path), Treatment(size=64, sector=mode))
+    where = video.seen.placement
     masked = source if mode == "keep" else np.where(sector.mask, source, 0).astype(np.uint8)
     np.testing.assert_array_equal(video.frames, place(masked, where))
     assert (where.source_height, where.source_width, where.size) == (120, 160, 64)
@@ -58,8 +58,8 @@ def test_trap_7_text_outside_the_sector_is_gone(write_video, tmp_path):
     path = tmp_path / "fan.avi"
     write_sector_video(write_video, path)
     # the whole picture of 160 in a square of 64: the text is within the first 12 columns, below the padding
-    kept = decode_video(str(path), size=64, sector="keep").frames[:, :16, :12]
-    masked = decode_video(str(path), size=64, sector="mask").frames[:, :16, :12]
+    kept = decode_video(str(path), Treatment(size=64, sector="keep")).frames[:, :16, :12]
+    masked = decode_video(str(path), Treatment(size=64, sector="mask")).frames[:, :16, :12]
     assert kept.max() > 200
     assert masked.max() == 0
 
@@ -70,20 +70,20 @@ def test_a_long_video_is_decoded_in_blocks_with_the_same_result(
 ):
     path = tmp_path / "long.avi"
     frames = write_video(path, num_frames=num_frames)
-    whole = decode_video(str(path), size=32, sector="keep")
+    whole = decode_video(str(path), Treatment(size=32, sector="keep"))
     np.testing.assert_array_equal(whole.frames, frames)
     monkeypatch.setattr(blocks, "MOST_BYTES_IN_MEMORY", 1000)
-    again = decode_video(str(path), size=32, sector="keep")
+    again = decode_video(str(path), Treatment(size=32, sector="keep"))
     np.testing.assert_array_equal(again.frames, frames)
-    np.testing.assert_array_equal(again.frame_seconds, whole.frame_seconds)
+    np.testing.assert_array_equal(again.seen.frame_seconds, whole.seen.frame_seconds)
 
 
 def test_the_rate_of_the_file_is_believed_over_that_of_the_manifest(write_video, tmp_path):
     path = tmp_path / "video.avi"
     write_video(path, num_frames=30, fps=25)
-    video = decode_video(str(path), size=32, fps=99.0)
-    assert video.fps == 25
-    np.testing.assert_allclose(video.frame_seconds, np.arange(30) / 25)
+    video = decode_video(str(path), Treatment(size=32), fps=99.0)
+    assert video.seen.fps == 25
+    np.testing.assert_allclose(video.seen.frame_seconds, np.arange(30) / 25)
 
 
 class RatelessReader:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from echossl.data import blocks
-from echossl.data.decode import LookedAt, StoredVideo, decode_video, look_at_video, read_placed
+from echossl.data.decode import LookedAt, Treatment, decode_video, look_at_video, read_placed
 from echossl.errors import DecodeError
 from echossl.video.doppler import blank_doppler
 from echossl.video.grey import to_grey
@@ -54,7 +54,7 @@ def flowing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-def read(path: str, indices: list[int], seen: StoredVideo | LookedAt, *, blank: bool) -> np.ndarray:
+def read(path: str, indices: list[int], seen: LookedAt, *, blank: bool) -> np.ndarray:
     return read_placed(
         path, indices, placement=seen.placement, outline=seen.outline, blank_doppler=blank and seen.doppler
     )
@@ -65,28 +65,28 @@ def read(path: str, indices: list[int], seen: StoredVideo | LookedAt, *, blank: 
 @pytest.mark.parametrize("codec", ["mjpeg", "libx264"])
 def test_frames_read_alone_equal_those_of_the_whole_video(flowing, codec, doppler, mode):
     path = flowing[codec]
-    video = decode_video(path, size=48, sector=mode, doppler=doppler)
-    assert video.doppler
+    video = decode_video(path, Treatment(size=48, sector=mode, doppler=doppler))
+    assert video.seen.doppler
     for indices in ([0], [39, 3, 3, 17], list(range(40)), [20, 19, 18]):
-        found = read(path, indices, video, blank=doppler == "blank")
+        found = read(path, indices, video.seen, blank=doppler == "blank")
         np.testing.assert_array_equal(found, video.frames[indices])
-    assert read(path, [], video, blank=False).shape == (0, 48, 48)
+    assert read(path, [], video.seen, blank=False).shape == (0, 48, 48)
 
 
 @pytest.mark.parametrize("mode", ["mask_and_crop", "mask", "keep"])
 @pytest.mark.parametrize("doppler", ["keep", "blank"])
 def test_looking_tells_what_decoding_does(flowing, doppler, mode):
     path = flowing["libx264"]
-    video = decode_video(path, size=48, sector=mode, doppler=doppler)
-    seen = look_at_video(path, size=48, sector=mode, doppler=doppler)
+    video = decode_video(path, Treatment(size=48, sector=mode, doppler=doppler))
+    seen = look_at_video(path, Treatment(size=48, sector=mode, doppler=doppler))
     assert seen.num_frames == len(video.frames) == 40
     assert seen.blank_doppler is (doppler == "blank")
-    np.testing.assert_array_equal(seen.frame_seconds, video.frame_seconds)
-    for name in {field.name for field in fields(video)} - {"frames", "frame_seconds", "cm_per_pixel"}:
-        assert getattr(seen, name) == getattr(video, name), name
+    np.testing.assert_array_equal(seen.frame_seconds, video.seen.frame_seconds)
+    for name in {field.name for field in fields(seen)} - {"frame_seconds", "cm_per_pixel"}:
+        assert getattr(seen, name) == getattr(video.seen, name), name
     assert np.isnan(seen.cm_per_pixel)
-    assert np.isnan(video.cm_per_pixel)
-    assert (video.outline == ()) is (mode == "keep")
+    assert np.isnan(video.seen.cm_per_pixel)
+    assert (seen.outline == ()) is (mode == "keep")
 
 
 @pytest.mark.parametrize("doppler", ["keep", "blank"])
@@ -96,27 +96,28 @@ def test_flow_is_blanked_before_the_colours_are_lost(flowing, doppler):
         colours, grey = reader.read(range(40)), reader.read_grey(range(40))
     sector = find_sector(grey[search_indices(40)])
     expected = to_grey(blank_doppler(colours)) if doppler == "blank" else grey
-    video = decode_video(path, size=48, doppler=doppler)
+    video = decode_video(path, Treatment(size=48, doppler=doppler))
     np.testing.assert_array_equal(video.frames, place(expected * sector.mask, placement(sector, 48)))
 
 
 @pytest.mark.parametrize("doppler", ["keep", "blank"])
 def test_a_video_without_flow_is_not_touched(tmp_path, doppler):
     path = write_coloured(tmp_path / "b.avi", "mjpeg", 20, with_flow=False)
-    video = decode_video(path, size=48, doppler=doppler)
-    assert not video.doppler
-    np.testing.assert_array_equal(video.frames, decode_video(path, size=48).frames)
+    video = decode_video(path, Treatment(size=48, doppler=doppler))
+    assert not video.seen.doppler
+    np.testing.assert_array_equal(video.frames, decode_video(path, Treatment(size=48)).frames)
 
 
 @pytest.mark.parametrize("doppler", ["keep", "blank"])
 def test_small_blocks_change_nothing(flowing, monkeypatch, doppler):
     path = flowing["libx264"]
-    whole = decode_video(path, size=48, doppler=doppler)
+    whole = decode_video(path, Treatment(size=48, doppler=doppler))
     monkeypatch.setattr(blocks, "MOST_BYTES_IN_MEMORY", 1000)
     monkeypatch.setattr(blocks, "MOST_BYTES_PER_BLOCK", 7 * HEIGHT * WIDTH * 3)
-    again = decode_video(path, size=48, doppler=doppler)
+    again = decode_video(path, Treatment(size=48, doppler=doppler))
     np.testing.assert_array_equal(again.frames, whole.frames)
-    assert (again.outline, again.placement, again.doppler) == (whole.outline, whole.placement, whole.doppler)
+    for name in ("outline", "placement", "doppler"):
+        assert getattr(again.seen, name) == getattr(whole.seen, name)
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3])
@@ -124,9 +125,9 @@ def test_small_blocks_change_nothing(flowing, monkeypatch, doppler):
 def test_a_few_frames_work_in_every_mode(tmp_path, num_frames, mode):
     path = write_coloured(tmp_path / "c.avi", "mjpeg", num_frames)
     for doppler in ("keep", "blank"):
-        video = decode_video(path, size=32, sector=mode, doppler=doppler)
+        video = decode_video(path, Treatment(size=32, sector=mode, doppler=doppler))
         assert video.frames.shape == (num_frames, 32, 32)
-        found = read(path, [num_frames - 1], video, blank=doppler == "blank")
+        found = read(path, [num_frames - 1], video.seen, blank=doppler == "blank")
         np.testing.assert_array_equal(found, video.frames[-1:])
 
 
@@ -152,25 +153,25 @@ def test_trap_06_the_window_is_square_in_cm(tmp_path):
     disc = np.hypot((rows - 100) / 40, (columns - 60) / 20) < 1
     frames = np.random.default_rng(0).integers(60, 200, (12, 200, 120)) * disc
     path = write_volume(tmp_path / "a.mhd", frames.astype(np.uint8), (0.308, 0.154))
-    video = decode_video(path, size=64, fps=20)
-    where = video.placement
+    video = decode_video(path, Treatment(size=64), fps=20)
+    where = video.seen.placement
     assert abs(where.height * 0.154 - where.width * 0.308) <= 0.308
     lit = video.frames.max(axis=0) > 40
     assert abs(lit.any(axis=1).sum() - lit.any(axis=0).sum()) <= 2
-    assert video.cm_per_pixel == pytest.approx(0.0154 * where.height / 64)
-    np.testing.assert_array_equal(read(path, [5, 2], video, blank=False), video.frames[[5, 2]])
-    kept = decode_video(path, size=64, sector="keep", fps=20)
-    assert kept.placement == placement(full_sector(200, 120), 64, pixel_aspect=0.5)
+    assert video.seen.cm_per_pixel == pytest.approx(0.0154 * where.height / 64)
+    np.testing.assert_array_equal(read(path, [5, 2], video.seen, blank=False), video.frames[[5, 2]])
+    kept = decode_video(path, Treatment(size=64, sector="keep"), fps=20)
+    assert kept.seen.placement == placement(full_sector(200, 120), 64, pixel_aspect=0.5)
 
 
 def test_another_file_under_the_same_name_is_noticed(flowing, tmp_path):
     path = tmp_path / "a.avi"
     path.write_bytes(Path(flowing["mjpeg"]).read_bytes())
-    video = decode_video(str(path), size=32)
+    video = decode_video(str(path), Treatment(size=32))
     write_coloured(path, "mjpeg", 10)
-    np.testing.assert_array_equal(read(str(path), [9], video, blank=False).shape, (1, 32, 32))
+    np.testing.assert_array_equal(read(str(path), [9], video.seen, blank=False).shape, (1, 32, 32))
     with pytest.raises(DecodeError, match="has changed since the store was made"):
-        read(str(path), [10], video, blank=False)
+        read(str(path), [10], video.seen, blank=False)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_real_echo(name, doppler):
     path = SHARED / "dicom" / name
     if not path.is_file():
         pytest.skip(f"the real file is not at {path}")
-    seen = look_at_video(str(path), size=112)
+    seen = look_at_video(str(path), Treatment(size=112))
     assert seen.doppler is doppler
     with open_video(path) as reader:
         assert seen.cm_per_pixel == pytest.approx(reader.cm_per_pixel * seen.placement.height / 112)

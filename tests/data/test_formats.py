@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from echossl.data import ClipStore, maps, prepare
-from echossl.data.decode import decode_video
+from echossl.data.decode import Treatment, decode_video
 from echossl.data.formats import _pack, _sum_up
 from echossl.data.maps import StoreSettings
 from echossl.data.verify import VerifySummary, verify_store
@@ -86,11 +86,11 @@ def damage(path: Path, first: int, last: int) -> None:
 
 def test_every_format_gives_what_was_decoded(fans, stores):
     for row, path in enumerate(stores["raw"].paths):
-        expected = decode_video(path, size=48, doppler="blank")
+        expected = decode_video(path, Treatment(size=48, doppler="blank"))
         for store in stores.values():
             np.testing.assert_array_equal(store.frames(row), expected.frames)
-            np.testing.assert_array_equal(store.frame_seconds(row), expected.frame_seconds)
-            assert store.table["doppler"][row] == expected.doppler
+            np.testing.assert_array_equal(store.frame_seconds(row), expected.seen.frame_seconds)
+            assert store.table["doppler"][row] == expected.seen.doppler
     assert stores["raw"].table["doppler"].tolist() == [False, True, False, False]
 
 
@@ -216,7 +216,7 @@ def test_new_videos_are_added_and_changed_ones_done_again(own, make_config, writ
         manifest.write("p9/new.avi,p9,s9,train,0\n")
     store = remake(own, make_config)
     assert len(store) == 19
-    np.testing.assert_array_equal(store.frames(18), decode_video(store.paths[18], size=32).frames)
+    np.testing.assert_array_equal(store.frames(18), decode_video(store.paths[18], Treatment(size=32)).frames)
     again = {path.name for path in own.path.iterdir() if times.get(path.name) != path.stat().st_mtime_ns}
     assert {name for name in again if name.startswith("frames-")} == {
         f"frames-00005.{suffix}" for suffix in ("csv", "seconds.bin", *own._reader.suffixes)
