@@ -17,6 +17,7 @@ from echossl.files import write_json
 FREE_SETTINGS = {"out", "workers", "manifest", "shard", "seconds_per_video"}
 # the disk, the user's quota and the process's limit
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def settings_of(config: PrepareConfig) -> dict[str, Any]:
@@ -57,14 +58,19 @@ def claim_folder(config: PrepareConfig) -> None:
 
 @contextmanager
 def space_needed(folder: Path) -> Iterator[None]:
-    """Say in words that there is no space left.
+    """Say in words that there is no space left, or that nobody may write there.
 
     Raises:
         EchosslError: if the disk, a quota or a limit on file sizes is reached.
+        RunFolderError: if writing is not allowed.
     """
     try:
         yield
     except OSError as error:
+        if error.errno in NOT_ALLOWED:
+            raise RunFolderError(
+                f"{folder}: cannot be written to ({error.strerror}); choose another folder or have it allowed"
+            ) from error
         if error.errno not in NO_SPACE:
             raise
         raise EchosslError(

@@ -158,7 +158,7 @@ class FileFrames(FrameFormat):
 
     def read_into(self, place: np.ndarray, video: Stored, numbers: list[int]) -> None:
         """See :class:`FrameFormat`."""
-        source, window, outline, doppler = self._videos_of(video.shard)[video.path]
+        source, window, outline, doppler = self._videos_of(video.shard)[video.first]
         if source_video(source.path, source.manifest_fps) != source:
             raise DecodeError(
                 source.path, "is gone or has changed since the store was made; run echossl prepare again"
@@ -172,16 +172,18 @@ class FileFrames(FrameFormat):
             backend=self.settings.backend,
         )
 
-    def _read_videos(self, shard: int) -> dict[str, tuple[SourceVideo, Placement, Outline, bool]]:
+    def _read_videos(self, shard: int) -> dict[int, tuple[SourceVideo, Placement, Outline, bool]]:
+        """What is known of the videos of a shard, by the number of their first frame there."""
         path = table_path(self.settings.folder, shard)
         try:
             table = read_table(path)
         except OSError as error:
             raise EchosslError(f"{path}: cannot be read ({error}); run echossl prepare again") from error
-        outlines = [outline_of(text) for text in table["outline"]]
-        windows = placements_of(table, self.settings.size)
-        rows = zip(sources_of(table), windows, outlines, table["doppler"], strict=True)
-        return {row[0].path: row for row in rows}
+        stored = table[table["reason"] == ""]
+        outlines = [outline_of(text) for text in stored["outline"]]
+        windows = placements_of(stored, self.settings.size)
+        rows = zip(sources_of(stored), windows, outlines, stored["doppler"], strict=True)
+        return dict(zip(stored["offset"], rows, strict=True))
 
 
 FORMATS: dict[str, type[FrameFormat]] = {

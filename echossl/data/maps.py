@@ -16,12 +16,11 @@ MOST_MAPS = 256
 
 
 class Stored(NamedTuple):
-    """Where a stored video is: its shard, the number of its first frame there, how many, and its file."""
+    """Where a stored video is: its shard, the number of its first frame there, and how many it has."""
 
     shard: int
     first: int
     num_frames: int
-    path: str
 
 
 @dataclass(frozen=True)

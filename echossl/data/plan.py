@@ -2,21 +2,29 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass
-from itertools import count
+from dataclasses import asdict, astuple, dataclass, field
+from itertools import chain, count
 from pathlib import Path
 
 import pandas as pd
 
 from echossl.config.data import PrepareConfig
 from echossl.data.origin import SourceVideo, source_video
+from echossl.data.parts import Part
 from echossl.data.shards import ShardJob, is_whole
-from echossl.data.store_tables import read_table, shard_number, shard_numbers, sources_of, table_path
+from echossl.data.store_tables import (
+    damaged_shards,
+    read_table,
+    shard_number,
+    shard_numbers,
+    sources_of,
+    table_path,
+)
 from echossl.files import write_text
 
 PLAN_FILE = "plan.json"
 # names of files of this room between their beginning and their end
-HALF_WRITTEN = (".frames-", ".index.", ".rejected.", ".store.", ".settings.", ".plan.")
+HALF_WRITTEN = (".frames-", ".index.", ".rejected.", ".damaged.", ".store.", ".settings.", ".plan.")
 
 
 @dataclass(frozen=True)
@@ -50,28 +58,64 @@ class Terms:
     num_parts: int
 
 
+@dataclass
+class _Held:
+    """What the shards hold that are kept.
+
+    Attributes:
+        kept: their numbers.
+        stored: the videos that can be read from them.
+        refused: videos that were rejected there, as they were then.
+    """
+
+    kept: list[int] = field(default_factory=list)
+    stored: set[str] = field(default_factory=set)
+    refused: set[SourceVideo] = field(default_factory=set)
+
+
 def make_plan(table: pd.DataFrame, config: PrepareConfig) -> Plan:
-    """Keep the shards that still hold; put all other videos into new ones, in the manifest's order."""
+    """Keep the shards that still hold; put all other videos into new ones, in the manifest's order.
+
+    Videos that were rejected are tried again in shards of their own: a package may have been installed since,
+    or there is more time or memory. A part of the work takes them as done, as it cannot tell those that
+    another part has just tried.
+    """
     rates = table["fps"].fillna(0.0) if "fps" in table else [0.0] * len(table)
     videos = [source_video(path, float(fps)) for path, fps in zip(table["path"], rates, strict=True)]
-    wanted = {video.path: video for video in videos}
-    kept: list[int] = []
-    stored: set[str] = set()
-    for number in shard_numbers(config.out):
-        rows = read_table(table_path(config.out, number))
-        sources = sources_of(rows)
-        is_current = all(wanted.get(source.path) == source for source in sources)
-        paths = {source.path for source in sources}
-        if is_current and not paths & stored and is_whole(config, number, rows):
-            kept.append(number)
-            stored |= paths
-    rest = [video for video in videos if video.path not in stored]
+    tries_again = Part.of(config.shard).num_parts == 1
+    held = _what_is_held(set(videos), config, keep_refused=not tries_again)
+    left = [video for video in videos if video.path not in held.stored]
+    # last, so that what a stopped run has rejected does not move the other videos to other shards
+    seen_before = {video.path for video in held.refused}
+    new = [video for video in left if video.path not in seen_before]
+    again = [
+        video for video in left if video.path in seen_before and (tries_again or video not in held.refused)
+    ]
+    chunks = chain(_chunks(new, config.videos_per_shard), _chunks(again, config.videos_per_shard))
+    kept = set(held.kept)
     free = (number for number in count() if number not in kept)
     jobs = [
         ShardJob(config.out, number, tuple(chunk), config)
-        for number, chunk in zip(free, _chunks(rest, config.videos_per_shard), strict=False)
+        for number, chunk in zip(free, chunks, strict=False)
     ]
-    return Plan(tuple(kept), tuple(jobs))
+    return Plan(tuple(held.kept), tuple(jobs))
+
+
+def _what_is_held(wanted: set[SourceVideo], config: PrepareConfig, *, keep_refused: bool) -> _Held:
+    """Go through the shards; one in which all videos were rejected is kept only if that is asked for."""
+    held, damaged = _Held(), damaged_shards(config.out)
+    for number in shard_numbers(config.out):
+        rows = read_table(table_path(config.out, number))
+        is_stored = rows["reason"] == ""
+        stored, refused = set(sources_of(rows[is_stored])), set(sources_of(rows[~is_stored]))
+        paths = {source.path for source in stored}
+        is_current = stored <= wanted and not paths & held.stored and number not in damaged
+        has_use = stored or (keep_refused and refused & wanted)
+        if is_current and has_use and is_whole(config, number, rows):
+            held.kept.append(number)
+            held.stored |= paths
+            held.refused |= refused
+    return held
 
 
 def write_plan(plan: Plan, folder: Path, terms: Terms) -> None:

@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from echossl.config.data import PrepareConfig
 from echossl.data.claim import claim_folder, settings_of, space_needed
 from echossl.data.manifest import read_manifest
-from echossl.data.parts import PART_LOCKS, Part, at_work, short_lock
+from echossl.data.parts import PART_LOCKS, Part, at_work, looking_around, short_lock
 from echossl.data.plan import (
     PLAN_FILE,
     Plan,
@@ -23,6 +24,7 @@ from echossl.data.plan import (
 )
 from echossl.data.shards import ShardJob, without_video, write_shard
 from echossl.data.store_tables import (
+    DAMAGED_FILE,
     INDEX_COLUMNS,
     INDEX_FILE,
     REJECTED_FILE,
@@ -63,7 +65,7 @@ class PrepareSummary:
         """The same in words, for a person."""
         text = f"{self.stored} videos stored, {self.rejected} rejected"
         if self.rejected:
-            text += f" (see {REJECTED_FILE})"
+            text += f" (see {REJECTED_FILE}; a run without shard tries them again)"
         if self.missing_shards:
             text += (
                 f"; not finished: {self.missing_shards} shards of other parts are missing, the last part to "
@@ -75,14 +77,15 @@ class PrepareSummary:
 def prepare(config: PrepareConfig) -> PrepareSummary:
     """Make, continue or extend a clip store, or do one part of that.
 
-    A finished store of the same videos is left as it is; new videos are added to it. A video that cannot be
-    read is listed in ``rejected.csv`` with the reason. Of several parts (``shard``) the last to end finishes
-    the store; a run without ``shard`` does whatever dead parts left.
+    A finished store of the same videos is left as it is; new videos are added to it, after the rows that are
+    there. A video that cannot be read is listed in ``rejected.csv`` with the reason, and tried again by every
+    later run without ``shard``. Of several parts (``shard``) the last to end finishes the store; a run
+    without ``shard`` does whatever dead parts left. What ``damaged.csv`` lists is made anew.
 
     Raises:
         ManifestError: if the manifest has faults.
         RunFolderError: if the folder holds something else: other settings, other videos, other files; or if
-            somebody else is at work in it.
+            somebody else is at work in it, or it cannot be written to.
         UserError: if no video at all can be read.
         EchosslError: if the disk is full; the same command continues once there is space.
     """
@@ -91,9 +94,10 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
     terms = Terms(_digest(table), part.num_parts)
     with space_needed(config.out):
         claim_folder(config)
-        finished = _summary_if_finished(config, terms)
-        if finished and not make_plan(table, config).jobs:
-            return finished
+        with looking_around(config.out):
+            finished = _summary_if_finished(config, terms)
+            if finished and not make_plan(table, config).jobs:
+                return finished
         with ExitStack() as stack:
             with short_lock(config.out):
                 alone = stack.enter_context(at_work(config.out, part))
@@ -123,6 +127,8 @@ def _begin(config: PrepareConfig, table: pd.DataFrame, terms: Terms) -> Plan:
         _give_up_store(config, table, plan)
     (config.out / PLAN_FILE).unlink(missing_ok=True)
     remove_leftovers(config.out, plan.kept)
+    # what it lists is gone with the shards
+    (config.out / DAMAGED_FILE).unlink(missing_ok=True)
     if terms.num_parts > 1:
         write_plan(plan, config.out, terms)
     return plan
@@ -190,15 +196,32 @@ def _finish(config: PrepareConfig, table: pd.DataFrame, plan: Plan, terms: Terms
         # another part has come to this point too
         return finished
     done = set(shard_numbers(config.out))
-    tables = [read_table(table_path(config.out, number)) for number in plan.numbers if number in done]
+    # in this order the newest word on a video that was rejected before is the last one
+    numbers = (*plan.kept, *(job.number for job in plan.jobs))
+    tables = [read_table(table_path(config.out, number)) for number in numbers if number in done]
     missing = len(plan.numbers) - len(tables)
     if not tables:
         return PrepareSummary(stored=0, rejected=0, frames=0, seconds=0.0, missing_shards=missing)
-    rows = table[["path", "patient_id", "study_id"]].merge(pd.concat(tables), on="path", validate="1:1")
+    said = _last_words(pd.concat(tables, ignore_index=True))
+    rows = table[["path", "patient_id", "study_id"]].merge(said, on="path", validate="1:1")
     summary = _summary(rows, missing)
     if not missing:
         _mark_as_whole(config, rows, summary, terms)
     return summary
+
+
+def _last_words(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per video: that of a stored one, else the last that rejects it."""
+    stored_last = rows.sort_values("reason", key=lambda reasons: reasons == "", kind="stable")
+    return stored_last.drop_duplicates("path", keep="last")
+
+
+def _in_stable_order(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Videos that have a row in the store keep it, because runs go by its number; new ones come after."""
+    path = folder / INDEX_FILE
+    before: list[str] = read_table(path, ["path"])["path"].tolist() if path.is_file() else []
+    places = {video: row for row, video in enumerate(before)}
+    return rows.sort_values("path", key=lambda paths: paths.map(places).fillna(len(places)), kind="stable")
 
 
 def _summary(rows: pd.DataFrame, missing_shards: int) -> PrepareSummary:
@@ -216,12 +239,14 @@ def _mark_as_whole(config: PrepareConfig, rows: pd.DataFrame, summary: PrepareSu
     """Write the tables of the store; ``store.json`` comes last and says that it is whole."""
     stored, rejected = rows[rows["reason"] == ""], rows[rows["reason"] != ""]
     if stored.empty:
+        # nothing is worth keeping, so that parts try again too
+        remove_leftovers(config.out, ())
         path, reason = rejected[["path", "reason"]].iloc[0]
         raise UserError(
             f"{config.manifest}: none of {len(rows)} videos can be read; the first: {path}: {reason}"
         )
     with atomic_path(config.out / INDEX_FILE) as path:
-        stored[list(INDEX_COLUMNS)].to_csv(path, index=False)
+        _in_stable_order(stored, config.out)[list(INDEX_COLUMNS)].to_csv(path, index=False)
     with atomic_path(config.out / REJECTED_FILE) as path:
         rejected[["path", "reason"]].to_csv(path, index=False)
     content = {"settings": settings_of(config), "manifest": str(config.manifest)}

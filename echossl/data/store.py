@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from echossl.data.formats import FORMATS, FileFrames, FrameFormat
-from echossl.data.maps import Maps, Stored, StoreSettings
+from echossl.data.maps import Maps, StoreSettings
+from echossl.data.rows import RowOrder, Rows, order_of, read_rows, require_order
 from echossl.data.shards import NO_FRAMES, checksum
 from echossl.data.store_tables import (
     FORMAT_VERSION,
@@ -18,14 +19,19 @@ from echossl.data.store_tables import (
     read_store_file,
     read_table,
 )
-from echossl.errors import EchosslError, UserError
+from echossl.errors import EchosslError, UserError, first_names
 from echossl.progress import track
-
-MOST_NAMES = 10
 
 
 class ClipStore:
     """A finished clip store. Cheap to send to reader processes: files and tables are opened there anew.
+
+    A store may grow meanwhile: rows keep their numbers, and those that are added are not seen. Where numbers
+    would mean other videos than before, an opened store refuses to go on.
+
+    Args:
+        settings: what it takes to read its frames.
+        order: what its rows are, where somebody goes by their numbers already.
 
     Attributes:
         settings: what it takes to read its frames.
@@ -33,10 +39,11 @@ class ClipStore:
         size: height and width of a frame in pixels.
     """
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, order: RowOrder | None = None) -> None:
         self.settings = settings
         self.path = settings.folder
         self.size = settings.size
+        self._order = order
         self._maps = Maps(self.path)
         self._reader: FrameFormat = FORMATS[settings.format](settings, self._maps)
 
@@ -69,30 +76,34 @@ class ClipStore:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row per stored video: path, ids, length, rate, place in the source, shard, offset, checksum."""
-        return read_table(self.path / INDEX_FILE)
+        """One row per stored video: path, ids, length, rate, place in the source, shard, offset, checksum.
+
+        Raises:
+            RunFolderError: if rows are other videos than when the store was opened.
+        """
+        table = read_table(self.path / INDEX_FILE).iloc[: len(self)]
+        require_order(self.path, order_of(table["path"].tolist()), self._rows.order)
+        return table
 
     @cached_property
-    def _videos(self) -> list[Stored]:
-        """Where each video is, in plain numbers: pandas is slow for single rows."""
-        columns = [self.table[name].tolist() for name in ("shard", "offset", "num_frames", "path")]
-        return [Stored(*values) for values in zip(*columns, strict=True)]
+    def _rows(self) -> Rows:
+        return read_rows(self.path, self._order)
 
-    @cached_property
-    def paths(self) -> list[str]:
-        """The file each video was read from."""
-        return list(self.table["path"])
+    @property
+    def paths(self) -> np.ndarray:
+        """(videos,) strings: the file each video was read from."""
+        return self._rows.paths
 
-    @cached_property
+    @property
     def durations(self) -> np.ndarray:
         """(videos,) float64: length of each video in seconds."""
-        return self.table["duration_seconds"].to_numpy(dtype=np.float64)
+        return self._rows.durations
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self._rows)
 
-    def __reduce__(self) -> tuple[type["ClipStore"], tuple[StoreSettings]]:
-        return type(self), (self.settings,)
+    def __reduce__(self) -> tuple[type["ClipStore"], tuple[StoreSettings, RowOrder]]:
+        return type(self), (self.settings, self._rows.order)
 
     def frames(self, row: int) -> np.ndarray:
         """The frames of a video: (num_frames, size, size) uint8; of a raw store a read-only view of the file.
@@ -101,7 +112,7 @@ class ClipStore:
             EchosslError: if the file of the shard is gone, cut short or damaged.
             DecodeError: if frames are not stored and the video file has changed or cannot be decoded.
         """
-        return self._reader.frames(self._videos[row])
+        return self._reader.frames(self._rows.stored(row))
 
     def read_into(self, place: np.ndarray, row: int, indices: Sequence[int] | np.ndarray) -> None:
         """Copy some frames of a video.
@@ -116,7 +127,7 @@ class ClipStore:
             DecodeError: if frames are not stored and the video file has changed or cannot be decoded.
             IndexError: if an index is negative or not below the video's number of frames.
         """
-        video = self._videos[row]
+        video = self._rows.stored(row)
         # for a clip's few numbers plain Python is faster than array arithmetic
         numbers = indices.tolist() if isinstance(indices, np.ndarray) else list(indices)
         if min(numbers) < 0 or max(numbers) >= video.num_frames:
@@ -131,7 +142,7 @@ class ClipStore:
         Raises:
             EchosslError: if the file of the shard is gone or cut short.
         """
-        return self._maps.part(self._videos[row], TIMES, "float64")[:, 0]
+        return self._maps.part(self._rows.stored(row), TIMES, "float64")[:, 0]
 
     def rows_for(self, manifest: pd.DataFrame) -> pd.DataFrame:
         """The rows of a manifest whose videos are stored.
@@ -146,16 +157,15 @@ class ClipStore:
         Raises:
             UserError: naming the videos that were never prepared.
         """
-        rows = pd.Series(np.arange(len(self)), index=self.table["path"])
+        rows = pd.Series(np.arange(len(self)), index=self.paths.tolist())
         found = manifest["path"].map(rows)
         unknown = manifest.loc[found.isna(), "path"]
         rejected = set(read_table(self.path / REJECTED_FILE)["path"])
         absent = [path for path in unknown if path not in rejected]
         if absent:
-            more = f" and {len(absent) - MOST_NAMES} more" if len(absent) > MOST_NAMES else ""
             raise UserError(
                 f"{self.path}: {len(absent)} videos of the manifest are not in the store: "
-                f"{', '.join(absent[:MOST_NAMES])}{more}; run echossl prepare again"
+                f"{first_names(absent)}; run echossl prepare again"
             )
         stored = found.notna()
         numbers = found[stored].astype("int64")

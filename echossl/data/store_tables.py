@@ -3,10 +3,12 @@
 A store consists of shards of ``videos_per_shard`` videos. ``frames-00000.seconds.bin`` holds the times of
 their frames, float64; what holds the frames is said in ``echossl.data.formats``. ``frames-00000.csv`` has one
 row per video and is written last: a shard with a table is done. ``index.csv`` puts the tables of all shards
-together, without the videos that ``rejected.csv`` lists.
+together, without the videos that ``rejected.csv`` lists; a video keeps its row there when others are added.
+``damaged.csv`` lists what ``prepare`` is to make anew.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ SETTINGS_FILE = "settings.json"
 STORE_FILE = "store.json"
 INDEX_FILE = "index.csv"
 REJECTED_FILE = "rejected.csv"
+DAMAGED_FILE = "damaged.csv"
 TIMES = "seconds.bin"
 TABLE = "csv"
 
@@ -66,10 +69,11 @@ def shard_numbers(folder: Path) -> list[int]:
     return sorted(shard_number(path) for path in folder.glob(f"frames-*.{TABLE}"))
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a table of the store: texts as they stand, floats to the last bit."""
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table of the store, or some of its columns: texts as they stand, floats to the last bit."""
     return pd.read_csv(
         path,
+        usecols=None if columns is None else list(columns),
         dtype=dict.fromkeys(TEXT_COLUMNS, str),
         # pandas' own parser is not exact in every version
         converters=dict.fromkeys(FLOAT_COLUMNS, _number) | {"doppler": "True".__eq__},
@@ -84,6 +88,12 @@ def read_store_file(folder: Path) -> dict[str, Any] | None:
         return None
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def damaged_shards(folder: Path) -> set[int]:
+    """The shards that a check of their bytes has found damaged since they were made."""
+    path = folder / DAMAGED_FILE
+    return set(read_table(path)["shard"].tolist()) if path.is_file() else set()
 
 
 def sources_of(table: pd.DataFrame) -> list[SourceVideo]:

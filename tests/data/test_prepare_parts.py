@@ -171,8 +171,11 @@ def test_parts_of_another_manifest_are_refused_while_some_are_at_work(videos, ma
         fcntl.flock(file, fcntl.LOCK_SH)
         with pytest.raises(RunFolderError, match="parts of another manifest are at work here"):
             prepare(config.model_copy(update={"shard": "2/2"}))
-    # with nobody at work the plan is made anew
-    assert prepare(config.model_copy(update={"shard": "2/2"})).missing_shards in {0, 1}
+    # with nobody at work the plan is made anew: shard 4 of the first part has lost its second video
+    summary = prepare(config.model_copy(update={"shard": "2/2"}))
+    assert (summary.stored, summary.missing_shards) == (16, 1)
+    summary = prepare(config)
+    assert (summary.stored, summary.missing_shards) == (17, 0)
 
 
 def test_a_finished_store_grows_in_parts_and_can_be_used_meanwhile(videos, make_config, tmp_path):

@@ -111,7 +111,7 @@ def test_parts_share_the_shards_without_overlap(num_parts):
 def test_summary_in_words():
     assert PrepareSummary(3, 0, 120, 7200.0).as_text() == "3 videos stored, 0 rejected"
     text = PrepareSummary(3, 2, 120, 7200.0, missing_shards=4).as_text()
-    assert "2 rejected (see rejected.csv)" in text
+    assert "2 rejected (see rejected.csv; " in text
     assert "not finished: 4 shards of other parts are missing" in text
 
 
