@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from layouts import LAYOUTS
 
-from echossl.config.data import DataConfig, PrepareConfig
+from echossl.config.data import CheckConfig, DataConfig, PrepareConfig
 from echossl.config.sources import Source
 from echossl.config.training import HardwareConfig, OptimiserConfig, PretrainConfig
 from echossl.data.check import check
@@ -114,7 +114,7 @@ def test_index_check_prepare(phantom_videos, tmp_path, name):
     assert table["patient_id"].nunique() == 8
     assert "train" in set(table["split"])
 
-    checked = check(out, 1)
+    checked = check(CheckConfig(manifest=out, workers=1))
     assert not checked.loc[checked["problem"] != "", ["path", "problem"]].to_numpy().tolist()
 
     config = PrepareConfig(manifest=out, out=tmp_path / "store", size=32, workers=1)
@@ -160,7 +160,7 @@ def test_real_files(tmp_path, source, place, options, videos, frames):
         pytest.skip(f"the real files are not at {SHARED / place}")
     out = tmp_path / "manifest.csv"
     index_source(source, SHARED / place, out=out, options=options)
-    checked = check(out, 1)
+    checked = check(CheckConfig(manifest=out, workers=1))
     assert (len(checked), set(checked["problem"])) == (videos, {""})
     summary = prepare(PrepareConfig(manifest=out, out=tmp_path / "store", size=32, workers=1))
     pictures = sum(path.suffix == ".jpg" for path in (SHARED / place).rglob("*"))

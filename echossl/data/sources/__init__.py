@@ -86,7 +86,7 @@ def index_source(
     """
     name = _known(source)
     model, index = SOURCES[name]
-    table = index(Path(root), load_config(model, None, options))
+    table = index(Path(root), _with_salt_beside(load_config(model, None, options), out))
     notes = [table.attrs.get("note", "")]
     if split_shares:
         table["split"] = assign_splits(table, split_shares, seed=seed, stratify=stratify)
@@ -95,6 +95,13 @@ def index_source(
     table.attrs["note"] = "; ".join(note for note in notes if note)
     write_manifest(table, out)
     return table
+
+
+def _with_salt_beside(settings: Config, manifest: Path) -> Config:
+    """The settings, their secret beside the manifest unless the user said where: one folder, one id each."""
+    if not isinstance(settings, settings_of.DicomSource) or "salt_file" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"salt_file": Path(manifest).absolute().parent / settings.salt_file})
 
 
 def _known(source: str) -> str:

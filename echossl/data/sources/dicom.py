@@ -5,10 +5,7 @@ The salt is the only way back from an id to its hash, so whoever has it can test
 """
 
 import hashlib
-import os
 import re
-import secrets
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,21 +17,47 @@ import pandas as pd
 from echossl.config.sources import DicomSource
 from echossl.data.order import natural_key
 from echossl.data.sources.listed import walk_files
+from echossl.data.sources.salt import keep_salt
 from echossl.data.sources.tables import joined
 from echossl.errors import DecodeError, UserError
-from echossl.files import flush_to_disk
 from echossl.progress import track
 
 MODALITIES = ("US", "IVUS")
 ID_DIGITS = 16
-SALT_BYTES = 32
-# the key of blake2b holds 64 bytes at most; fewer than 16 are no secret
-SALT_LENGTHS = range(16, 65)
+# defined terms of DICOM; whatever else stands there may be anything
+OTHER_MODALITIES = frozenset(
+    (
+        *(
+            "CR",
+            "CT",
+            "DX",
+            "ECG",
+            "EPS",
+            "ES",
+            "HD",
+            "IO",
+            "IVOCT",
+            "KO",
+            "MG",
+            "MR",
+            "NM",
+            "OCT",
+            "OP",
+            "OT",
+        ),
+        *("PR", "PT", "PX", "REG", "RF", "RTDOSE", "RTIMAGE", "RTPLAN", "RTSTRUCT", "SC", "SEG", "SM", "SR"),
+        *("XA", "XC"),
+    )
+)
 TAGS = ("Modality", "PatientID", "StudyInstanceUID", "ViewCodeSequence", "Rows", "Columns")
 NUMERALS = {"2": "two", "3": "three", "4": "four", "5": "five"}
-# code meanings of DICOM PS3.16, CID 12226
+# code meanings of DICOM PS3.16, CID 12226: whole, or their beginnings
 VIEWS = {
     "parasternal long axis": "plax",
+    "parasternal long axis view of the rv inflow tract": "rv_inflow",
+    "right ventricular inflow tract": "rv_inflow",
+    "parasternal long axis view of the rv outflow tract": "rv_outflow",
+    "right ventricular outflow tract": "rv_outflow",
     "parasternal short axis": "psax",
     "apical two chamber": "a2c",
     "apical three chamber": "a3c",
@@ -42,7 +65,12 @@ VIEWS = {
     "apical four chamber": "a4c",
     "apical five chamber": "a5c",
 }
-SHORT_AXIS = "parasternal short axis at"
+GROUPS_OF_VIEWS = {
+    "parasternal short axis at ": "psax",
+    "subcostal": "subcostal",
+    "suprasternal": "suprasternal",
+}
+OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -64,30 +92,18 @@ def index_dicom(root: Path, settings: DicomSource) -> pd.DataFrame:
 
     Returns:
         path (absolute), patient_id and study_id (16 hexadecimal digits, the same for the same id and salt),
-        view (``plax, psax, a2c, a3c, a4c, a5c``, another code meaning in lower case, or empty) and source, in
-        natural order of the paths. A file that names no patient gets its study as the patient; one that
-        names neither gets its folder. ``attrs["note"]`` says what was assumed and left out.
+        view (``plax, psax, a2c, a3c, a4c, a5c, rv_inflow, rv_outflow, subcostal, suprasternal``; ``other``
+        for what is none of these, empty where none is stated) and source, in natural order of the paths. A
+        file that names no patient gets its study as the patient; one that names neither gets its folder.
+        ``attrs["note"]`` says where the secret is, what was assumed, and what was left out.
 
     Raises:
         UserError: if there is no ultrasound in the folder, the salt cannot be kept, or pydicom is missing.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
-    salt = _salt(settings.salt_file)
-    names = sorted((path.relative_to(root).as_posix() for path in walk_files(root)), key=natural_key)
-    rows: list[_Row] = []
-    left_out: Counter[str] = Counter()
-    for name in track(names, "reading headers", total=len(names), unit="files"):
-        found = _look_at(root, name, salt)
-        if isinstance(found, _Row):
-            rows.append(found)
-        else:
-            left_out[found] += 1
-    others = _counts(left_out)
-    if not rows:
-        raise UserError(
-            f"{root}: found {len(names)} files, none of them ultrasound in DICOM ({others or 'empty'})"
-        )
+    salt, secret = keep_salt(settings.salt_file)
+    rows, others = _read(root, salt)
     patients = _patients(rows, salt)
     studies, notes = _studies(rows, patients, salt)
     table = pd.DataFrame(
@@ -99,9 +115,22 @@ def index_dicom(root: Path, settings: DicomSource) -> pd.DataFrame:
             "source": "dicom",
         }
     )
-    secret = f"the ids are hashes with the secret of {settings.salt_file}; keep it to index again alike"
     table.attrs["note"] = joined(secret, *notes, others and f"left out: {others}")
     return table
+
+
+def _read(root: Path, salt: str) -> tuple[list[_Row], str]:
+    """The rows of a tree, and how many files have none, in words."""
+    names = sorted((path.relative_to(root).as_posix() for path in walk_files(root)), key=natural_key)
+    tracked = track(names, "reading headers", total=len(names), unit="files")
+    looks = [_look_at(root, name, salt) for name in tracked]
+    rows = [look for look in looks if isinstance(look, _Row)]
+    others = _counts(Counter(look for look in looks if isinstance(look, str)))
+    if not rows:
+        raise UserError(
+            f"{root}: found {len(names)} files, none of them ultrasound in DICOM ({others or 'empty'})"
+        )
+    return rows, others
 
 
 def _look_at(root: Path, name: str, salt: str) -> _Row | str:
@@ -122,8 +151,7 @@ def _look_at(root: Path, name: str, salt: str) -> _Row | str:
             ):
                 return "without pictures"
             if modality not in MODALITIES:
-                # a damaged header may hold anything here
-                return f"of modality {modality}" if re.fullmatch("[A-Z]{2,8}", modality) else "of no modality"
+                return f"of modality {modality}" if modality in OTHER_MODALITIES else "of no modality"
             patient, study = (
                 _hashed(str(value_of(data.tags, tag) or ""), salt)
                 for tag in ("PatientID", "StudyInstanceUID")
@@ -173,16 +201,15 @@ def _studies(rows: Sequence[_Row], patients: Sequence[str], salt: str) -> tuple[
 
 
 def _view(tags: Any) -> str:
-    """The view that a file states; empty if it states none."""
+    """The view that a file states; empty if it states none. No word of the file itself is passed on."""
     from echossl.video.dicom_header import value_of
 
     items = value_of(tags, "ViewCodeSequence")
     meaning = str(value_of(items[0], "CodeMeaning") or "") if items else ""
     words = re.sub(r"[^a-z0-9]+", " ", meaning.lower()).split()
     spelled = " ".join(NUMERALS.get(word, word) for word in words).removesuffix(" view")
-    if spelled.startswith(SHORT_AXIS):
-        return "psax"
-    return VIEWS.get(spelled, spelled)
+    groups = (view for start, view in GROUPS_OF_VIEWS.items() if spelled.startswith(start))
+    return VIEWS.get(spelled) or next(groups, OTHER if meaning.strip() else "")
 
 
 def _assumptions(
@@ -210,43 +237,3 @@ def _assumptions(
 
 def _counts(left_out: Counter[str]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
-
-
-def _salt(path: Path) -> str:
-    """The secret of the hashes; made at the first call, readable by its owner only.
-
-    Raises:
-        UserError: if the file cannot be read or written, or holds no secret.
-    """
-    try:
-        if not path.exists():
-            _write_salt(path)
-        salt = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be used for the salt ({error.strerror}); set salt_file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is no salt but some other file; set salt_file") from error
-    if len(salt.encode()) not in SALT_LENGTHS:
-        raise UserError(
-            f"{path}: found a salt of {len(salt)} characters, expected 16 to 64; set salt_file, or remove "
-            "the file to have a new one made, which gives other ids"
-        )
-    return salt
-
-
-def _write_salt(path: Path) -> None:
-    """Make a salt file; if another process is first, its salt stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # mkstemp makes files that only their owner reads
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{secrets.token_hex(SALT_BYTES)}\n")
-        flush_to_disk(temporary)
-        # unlike a renaming, a link never replaces a file
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink(missing_ok=True)
