@@ -79,7 +79,10 @@ def check(
 def prepare(
     words: Words = None,
     verify: Annotated[
-        Path | None, typer.Option(help="Do nothing but compare the checksums of this finished store.")
+        Path | None,
+        typer.Option(
+            help="Only compare this finished store's checksums; damage is listed for the next prepare."
+        ),
     ] = None,
     audit: Annotated[
         Path | None,
