@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from echossl.adapt.embed import save_embeddings
-from echossl.config.data import DataConfig, PrepareConfig
+from echossl.config.data import CheckConfig, DataConfig, PrepareConfig
 from echossl.config.training import HardwareConfig, OptimiserConfig, PretrainConfig
 from echossl.data.check import check
 from echossl.data.manifest import read_manifest, write_manifest
@@ -160,7 +160,7 @@ def test_dicom_files_of_many_makers(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.csv"
     table = index_source("folder", real_folder("dicom"), out=manifest)
     assert len(table) == 12
-    checked = check(manifest, 1)
+    checked = check(CheckConfig(manifest=manifest, workers=1))
     problems = {
         Path(path).name: problem
         for path, problem in zip(checked["path"], checked["problem"], strict=True)
