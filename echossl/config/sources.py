@@ -1,7 +1,7 @@
 """Settings of the layouts of data sets that ``echossl index`` knows."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from echossl.config.base import Config
 EjectionFractionLabel = Literal["ef_below_50", "ef_below_40"]
 StenosisLabel = Literal["as_acc_aha_2020", "as_eacvi_ase_2017", "as_severe", "as_significant", "as_any"]
 TmedLabel = Literal["tmed_3class", "tmed_binary", "tmed_mod_severe", "tmed_4class", "tmed_5class"]
+STENOSIS_LABELS = ", ".join(get_args(StenosisLabel))
 
 
 class FolderSource(Config):
@@ -54,7 +55,7 @@ class PhantomSource(Config):
 
     name: Literal["phantom"] = "phantom"
     labels: tuple[StenosisLabel, ...] = Field(
-        (), description="Class maps whose columns are added to severe_as and as_grade."
+        (), description=f"Class maps whose columns are added to severe_as and as_grade: {STENOSIS_LABELS}."
     )
 
 
@@ -94,7 +95,7 @@ class Tmed2Source(Config):
     unlabelled: bool = Field(True, description="Take the pictures without a diagnosis too.")
     labels: tuple[TmedLabel, ...] = Field(
         ("tmed_3class", "tmed_5class", "tmed_binary"),
-        description="Class maps of the diagnosis that become columns.",
+        description=f"Class maps of the diagnosis that become columns: {', '.join(get_args(TmedLabel))}.",
     )
 
 
@@ -122,8 +123,8 @@ class MimicIvEchoSource(Config):
     test_types: tuple[str, ...] = Field(("tte",), description="Kinds of studies whose measurements count.")
     labels: tuple[StenosisLabel | Literal["panecho_as"], ...] = Field(
         ("as_acc_aha_2020", "as_severe"),
-        description="Class maps of aortic stenosis that become columns; panecho_as takes the reader's word, "
-        "the others the measurements.",
+        description=f"Class maps that become columns: {STENOSIS_LABELS} from the measurements, panecho_as from "
+        "the reader's word.",
     )
     discordant: Literal["keep", "drop"] = Field(
         "keep",

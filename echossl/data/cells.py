@@ -28,8 +28,12 @@ class Cells:
     faults: list[str] = field(default_factory=list)
 
 
-def read_csv_cells(path: Path) -> Cells:
-    """Read a comma-separated file. Wholly empty rows are left out but counted.
+def read_csv_cells(path: Path, *, delimiter: str = ",") -> Cells:
+    """Read a table of text. Wholly empty rows are left out but counted.
+
+    Args:
+        path: the file, in UTF-8.
+        delimiter: what separates its cells.
 
     Raises:
         ManifestError: if the file is no such table at all.
@@ -37,22 +41,22 @@ def read_csv_cells(path: Path) -> Cells:
     try:
         # utf-8-sig: spreadsheets put a byte order mark in front
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
+            rows = list(csv.reader(file, delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: not a CSV file in UTF-8 ({error}); save it as CSV UTF-8") from error
     if not rows:
         raise ManifestError(f"{path}: the file is empty; its first row must name the columns")
     header = [name.strip() for name in rows[0]]
-    if len(header) == 1 and ";" in header[0]:
+    if delimiter == "," and len(header) == 1 and ";" in header[0]:
         raise ManifestError(f"{path}: row 1: found columns separated by semicolons, expected commas")
     numbered = {number: row for number, row in enumerate(rows[1:], start=2) if any(row)}
     faults = [
         f"row 1: the column {name!r} stands there {count} times; keep one"
         for name, count in Counter(header).items()
-        if count > 1
+        if name and count > 1
     ]
     faults += [
-        f"row {number}: found {len(row)} cells, expected {len(header)}; quote texts that hold a comma"
+        f"row {number}: found {len(row)} cells, expected {len(header)}; quote texts that hold a {delimiter!r}"
         for number, row in numbered.items()
         if len(row) != len(header)
     ]

@@ -126,7 +126,7 @@ def test_columns_without_a_name_and_empty_rows_are_left_out(folder):
             r"none of the 1 files .* row 2, .*gone\.avi; say where .*videos=FOLDER",
         ),
         ("path,patient_id\na.avi\n", "row 2: found 1 cells, expected 2; quote texts"),
-        ("path,patient_id,path\na.avi,1,a.avi\n", "row 1: the column 'path' stands there twice"),
+        ("path,patient_id,path\na.avi,1,a.avi\n", "row 1: the column 'path' stands there 2 times; keep one"),
         (
             "File,patient_id\na.avi,1\n",
             r"no column 'path'; say which it is with columns\.path=NAME; found File, pat",
@@ -134,6 +134,8 @@ def test_columns_without_a_name_and_empty_rows_are_left_out(folder):
         ("path,MRN\na.avi,1\n", r"no column 'patient_id'; say which it is with columns\.patient_id=NAME"),
         ("path,patient_id\na.avi,\n", "row 2: patient_id is empty"),
         ("path,patient_id\na.avi,1\n,2\n", "row 3: path is empty"),
+        ("path;patient_id\na.avi;1;2\n", "row 2: found 3 cells, expected 2; quote texts that hold a ';'"),
+        ("x" * 200_000, "field larger than field limit"),
         ("PK\x03\x04", "a workbook of a spreadsheet program"),
     ],
 )
@@ -150,7 +152,7 @@ def test_a_column_that_is_not_there(folder):
         index(table, columns={"path": "Date"})
     with pytest.raises(UserError, match="no such table"):
         index(folder / "gone.csv")
-    with pytest.raises(UserError, match="not a table in UTF-8"):
+    with pytest.raises(UserError, match="not a CSV file in UTF-8"):
         index(write(folder, "path,patient_id\nä.avi,1\n", "latin-1"))
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import difflib
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from echossl.config.sources import CsvSource
-from echossl.data.cells import EMPTY_AMONG_NUMBERS, EMPTY_WORDS
+from echossl.data.cells import EMPTY_AMONG_NUMBERS, EMPTY_WORDS, read_csv_cells
 from echossl.data.manifest import REQUIRED_COLUMNS, TEXT_COLUMNS
 from echossl.data.sources.tables import counted, joined
 from echossl.errors import UserError
@@ -59,43 +58,22 @@ def _read(path: Path) -> pd.DataFrame:
     """Every cell as text; the index is the row number that a spreadsheet shows."""
     if not path.is_file():
         raise UserError(f"{path}: no such table; give a CSV file")
-    content = path.read_bytes()
-    if content.startswith(WORKBOOKS):
-        raise UserError(f"{path}: a workbook of a spreadsheet program; save the sheet as CSV UTF-8")
-    try:
-        # utf-8-sig: spreadsheets put a byte order mark in front
-        rows = _split(content.decode("utf-8-sig"))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
-    if not rows:
-        raise UserError(f"{path}: the file is empty; its first row must name the columns")
-    return _as_table(path, [name.strip() for name in rows[0]], rows[1:])
+    with path.open("rb") as file:
+        if file.read(8).startswith(WORKBOOKS):
+            raise UserError(f"{path}: a workbook of a spreadsheet program; save the sheet as CSV UTF-8")
+    cells = read_csv_cells(path, delimiter=_delimiter(path))
+    if cells.faults:
+        raise UserError("\n".join(f"{path}: {fault}" for fault in cells.faults))
+    # a column without a name holds row numbers
+    return cells.table.drop(columns="", errors="ignore")
 
 
-def _split(text: str) -> list[list[str]]:
-    """Rows of cells; what separates the header into most cells is the separator."""
-
-    def rows(sign: str) -> list[list[str]]:
-        return list(csv.reader(io.StringIO(text, newline=""), delimiter=sign))
-
-    header = io.StringIO(text, newline="").readline()
-    return rows(max(DELIMITERS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), []))))
-
-
-def _as_table(path: Path, header: list[str], rows: Sequence[list[str]]) -> pd.DataFrame:
-    """Rows that fit the header; columns without a name, such as row numbers, are left out."""
-    twice = [name for name in header if name and header.count(name) > 1]
-    if twice:
-        raise UserError(f"{path}: row 1: the column {twice[0]!r} stands there twice; rename one")
-    numbered = {number: row for number, row in enumerate(rows, start=2) if any(row)}
-    for number, row in numbered.items():
-        if len(row) != len(header):
-            found = f"found {len(row)} cells, expected {len(header)}"
-            raise UserError(f"{path}: row {number}: {found}; quote texts that hold a separator")
-    named = [place for place, name in enumerate(header) if name]
-    cells = [[row[place].strip() for place in named] for row in numbered.values()]
-    names = [header[place] for place in named]
-    return pd.DataFrame(cells, index=pd.Index(numbered, dtype="int64"), columns=names, dtype=str)
+def _delimiter(path: Path) -> str:
+    """What separates the header into most cells."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        # longer is no header, and csv refuses a cell of more than 131,072 characters
+        header = file.readline(100_000)
+    return max(DELIMITERS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
 
 def _renamed(path: Path, table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:

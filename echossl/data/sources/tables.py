@@ -1,8 +1,9 @@
 """The tables of published data sets: found below the user's folder, and read with their columns checked.
 
 Tables come as the owners wrote them, or as somebody saved them again: a byte order mark, Windows line ends,
-an unnamed column of row numbers, other case in the header and gzip are all taken. The files that a table
-lists are found by ``echossl.data.sources.listed``.
+an unnamed column of row numbers, other case in the header and gzip are all taken. They are read row by row,
+and only in part, since some are larger than memory; ``echossl.data.cells`` reads the user's own tables whole
+and names every fault. The files that a table lists are found by ``echossl.data.sources.listed``.
 
 Example:
     >>> listing = find_table(root, "FileList.csv")

@@ -1,6 +1,6 @@
 """Walk every layout from its files to a pre-trained encoder through the command line; run by hand.
 
-    python tests/sources/try_layouts.py --patients 300 --out /tmp/layouts [--only NAME]
+    python experiments/benchmarks/layouts.py --patients 300 --out /tmp/layouts [--only NAME]
 
 One phantom is made, small copies of every data set are built from its videos, and each goes through ``echossl
 index``, ``check``, ``prepare`` and two steps of ``pretrain``. Prints a table; exit code 1 if anything fails.
@@ -11,6 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+# the small copies are those of the tests; first, since this file is called like the one it takes
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "sources"))
 
 import pandas as pd
 from layouts import LAYOUTS, Layout
