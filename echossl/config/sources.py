@@ -123,8 +123,8 @@ class MimicIvEchoSource(Config):
     test_types: tuple[str, ...] = Field(("tte",), description="Kinds of studies whose measurements count.")
     labels: tuple[StenosisLabel | Literal["panecho_as"], ...] = Field(
         ("as_acc_aha_2020", "as_severe"),
-        description=f"Class maps that become columns: {STENOSIS_LABELS} from the measurements, panecho_as from "
-        "the reader's word.",
+        description=f"Class maps that become columns: {STENOSIS_LABELS} from the measurements, panecho_as "
+        "from the reader's word.",
     )
     discordant: Literal["keep", "drop"] = Field(
         "keep",
