@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from echossl.config.base import Config
 
@@ -17,9 +17,31 @@ class ContrastiveConfig(Config):
         description="A positive pair is two different videos of one patient (two clips apart in time where a "
         "patient has one video), or two clips apart in time of one video (SimCLR).",
     )
-    temperature: float = Field(0.1, gt=0, description="Temperature of the softmax.")
+    temperature: float = Field(0.1, gt=0, description="Temperature of the softmax; its start if learned.")
+    learn_temperature: bool = Field(
+        False, description="Learn the temperature, between 0.01 and 1, from its start."
+    )
+    dense_grid: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="Compare clips cell by cell, on a grid of this many cells along each side of the feature "
+        "map; 0 compares whole clips. For clips of one view in a common frame, moved by less than a cell.",
+    )
+    global_weight: float = Field(
+        0.0, ge=0, description="Factor of the comparison of whole clips beside that of the cells."
+    )
     hidden_dim: int = Field(128, ge=1, description="Width of the projection head's hidden layer.")
     projection_dim: int = Field(64, ge=1, description="Dimension in which clips are compared.")
+    batch_norm: bool = Field(True, description="Batch normalisation in the projection head.")
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> "ContrastiveConfig":
+        if self.global_weight and not self.dense_grid:
+            raise ValueError("global_weight stands beside dense_grid, which is 0; set both or use weight")
+        if self.learn_temperature and not 0.01 <= self.temperature <= 1:
+            raise ValueError(f"temperature starts at {self.temperature}; learned, it starts within 0.01..1")
+        return self
 
 
 class FrameOrderConfig(Config):

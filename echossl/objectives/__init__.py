@@ -10,8 +10,9 @@ from typing import Any
 from echossl.config.objective import ObjectiveConfig
 from echossl.errors import ConfigError
 from echossl.objectives.base import Objective, WeightedSum
-from echossl.objectives.contrastive import Contrastive, nt_xent
+from echossl.objectives.contrastive import Contrastive
 from echossl.objectives.frame_order import FrameOrder
+from echossl.objectives.similarity import dense_nt_xent, nt_xent
 
 # name of the settings → objective, made from (settings, length of the encoder's vectors)
 OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
@@ -39,5 +40,6 @@ __all__ = [
     "Objective",
     "WeightedSum",
     "build_objectives",
+    "dense_nt_xent",
     "nt_xent",
 ]

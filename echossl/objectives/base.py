@@ -39,6 +39,12 @@ class Objective(nn.Module, ABC):
     def check(self, clip: ClipConfig) -> None:
         """Raise UserError if clips of this kind cannot be used, before any work is done."""
 
+    def attach(self, encoder: Encoder) -> None:
+        """Make what mirrors the encoder; called once, before training and before a checkpoint is read."""
+
+    def after_update(self, encoder: Encoder) -> None:
+        """Follow an update of the weights; called after every step of the optimiser."""
+
 
 class WeightedSum(Objective):
     """Several objectives on the same batch, added up with the weights of their settings.
@@ -66,6 +72,18 @@ class WeightedSum(Objective):
 
     def check(self, clip: ClipConfig) -> None:
         """Ask every part."""
-        for objective in self.parts.values():
-            if isinstance(objective, Objective):
-                objective.check(clip)
+        for objective in self._objectives():
+            objective.check(clip)
+
+    def attach(self, encoder: Encoder) -> None:
+        """Tell every part."""
+        for objective in self._objectives():
+            objective.attach(encoder)
+
+    def after_update(self, encoder: Encoder) -> None:
+        """Tell every part."""
+        for objective in self._objectives():
+            objective.after_update(encoder)
+
+    def _objectives(self) -> list[Objective]:
+        return [part for part in self.parts.values() if isinstance(part, Objective)]

@@ -1,5 +1,7 @@
 """Contrastive objective: clips of one patient attract, clips of different patients repel."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,33 +9,41 @@ from torch import Tensor, nn
 from echossl.config.objective import ContrastiveConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
+from echossl.errors import UserError
 from echossl.objectives.base import Objective
+from echossl.objectives.gather import gathered
+from echossl.objectives.heads import projection_head
+from echossl.objectives.similarity import dense_nt_xent, nt_xent
 
-CLIPS_PER_PAIR = 2
+# 1 / temperature is kept within these bounds where it is learned, as in CLIP (arXiv 2103.00020, section 2.5)
+LEAST_SCALE, MOST_SCALE = 1.0, 100.0
 
 
 class Contrastive(Objective):
-    """NT-Xent on a projection of the encoder's vectors (SimCLR, Chen et al., arXiv 2002.05709).
+    """NT-Xent on projections of the encoder's features (SimCLR, Chen et al., arXiv 2002.05709).
 
     With ``positives: two_videos`` the pair is two videos of one patient (Holste et al., arXiv 2207.11581).
+    With ``dense_grid`` the loss is taken per cell of the feature map, one projection head for all cells; the
+    encoder's vector stays the mean of the map.
 
     Args:
-        config: temperature, sizes of the projection head.
+        config: temperature, grid, sizes of the projection head.
         encoder_dim: length of the encoder's vectors.
     """
 
-    num_clips = CLIPS_PER_PAIR
+    num_clips = 2
 
     def __init__(self, config: ContrastiveConfig, encoder_dim: int) -> None:
         super().__init__()
+        self.config = config
         self.positives = config.positives
-        self.temperature = config.temperature
-        self.projection_head = nn.Sequential(
-            nn.Linear(encoder_dim, config.hidden_dim, bias=False),  # the norm brings the bias
-            nn.BatchNorm1d(config.hidden_dim),
-            nn.ReLU(inplace=True),
-            nn.Linear(config.hidden_dim, config.projection_dim),
+        sizes = (encoder_dim, config.hidden_dim, config.projection_dim)
+        self.projection_head = projection_head(sizes, batch_norm=config.batch_norm)
+        self.global_head = (
+            projection_head(sizes, batch_norm=config.batch_norm) if config.global_weight else None
         )
+        start = torch.tensor(-math.log(config.temperature))
+        self.log_scale = nn.Parameter(start) if config.learn_temperature else None
 
     def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and ``pair_accuracy``: how often the positive is the nearest of all candidates.
@@ -41,33 +51,70 @@ class Contrastive(Objective):
         An accuracy near 1 says that the pairs are too easy, not that the encoder is good.
         """
         items = batch.clips.shape[0]
-        pairs = batch.clips[:, :CLIPS_PER_PAIR].flatten(0, 1)  # (items x 2, c, t, h, w)
-        projections = self.projection_head(encoder(pairs)).unflatten(0, (items, CLIPS_PER_PAIR))
-        loss, accuracy = nt_xent(projections, batch.patients, temperature=self.temperature)
-        return loss, {"pair_accuracy": accuracy, "temperature": loss.new_tensor(self.temperature)}
+        clips = batch.clips[:, : self.num_clips].flatten(0, 1)  # (items x k, c, t, h, w)
+        places = self.project(encoder, clips)
+        projections = places.reshape(items, self.num_clips, *places.shape[1:])
+        return self.compare(gathered(projections), gathered(batch.patients))
+
+    def project(self, encoder: Encoder, clips: Tensor) -> Tensor:
+        """What is compared of each clip: (n, c, t, h, w) → (n, places, projection_dim).
+
+        One place, the whole clip, without ``dense_grid``; else the cells row by row and, with a
+        ``global_weight``, the whole clip as the last.
+        """
+        if not self.config.dense_grid:
+            vectors: Tensor = self.projection_head(encoder(clips))
+            return vectors[:, None]
+        features = encoder.feature_map(clips)
+        cells = grid_cells(features, self.config.dense_grid)  # (n, cells, dim)
+        places: Tensor = self.projection_head(cells.flatten(0, 1)).unflatten(0, cells.shape[:2])
+        if self.global_head is None:
+            return places
+        return torch.cat((places, self.global_head(features.mean(dim=(2, 3, 4)))[:, None]), dim=1)
+
+    def compare(self, projections: Tensor, patients: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and metrics of a whole batch: projections (n, k, places, d), patients (n,)."""
+        temperature = self.config.temperature if self.log_scale is None else torch.exp(-self.log_scale)
+        num_cells = self.config.dense_grid**2
+        if num_cells:
+            cells = projections[:, :, :num_cells]
+            loss, accuracy = dense_nt_xent(cells, patients, temperature=temperature)
+        else:
+            loss, accuracy = nt_xent(projections[:, :, 0], patients, temperature=temperature)
+        used = torch.as_tensor(temperature, dtype=loss.dtype, device=loss.device).detach()
+        metrics = {"pair_accuracy": accuracy, "temperature": used}
+        if self.global_head is not None:
+            whole, metrics["global_accuracy"] = nt_xent(
+                projections[:, :, -1], patients, temperature=temperature
+            )
+            loss = loss + self.config.global_weight * whole
+        return loss, metrics
+
+    def after_update(self, encoder: Encoder) -> None:
+        """Keep a learned temperature within 0.01..1."""
+        del encoder
+        if self.log_scale is not None:
+            with torch.no_grad():
+                self.log_scale.clamp_(math.log(LEAST_SCALE), math.log(MOST_SCALE))
 
 
-def nt_xent(projections: Tensor, patients: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
-    """Normalised temperature-scaled cross entropy with patient-aware negatives (eq. 1 of arXiv 2002.05709).
-
-    For each of the 2n clips, the softmax runs over its partner and the clips of other patients: clips of the
-    same patient are never negatives. Nothing larger than 2n x 2n is made.
+def grid_cells(features: Tensor, grid: int) -> Tensor:
+    """The mean of a feature map over time and over the cells of a grid.
 
     Args:
-        projections: (n, 2, d), of any length and float type; computed in float32 also under autocast.
-        patients: (n,) integer codes.
-        temperature: tau of the paper.
+        features: (n, dim, frames, height, width).
+        grid: cells along each side.
 
     Returns:
-        The mean loss over the 2n clips, and the share of clips whose partner is the nearest candidate.
+        (n, grid x grid, dim), rows from the top, each from the left.
+
+    Raises:
+        UserError: if the map has fewer rows or columns than the grid.
     """
-    with torch.autocast(projections.device.type, enabled=False):
-        units = F.normalize(projections.float().flatten(0, 1), dim=1)  # (2n, d)
-        logits = units @ units.T / temperature  # (2n, 2n)
-        own = torch.arange(len(units), device=units.device)
-        partner = own ^ 1  # clips 2i and 2i+1 are a pair
-        codes = patients.to(units.device).repeat_interleave(CLIPS_PER_PAIR)
-        excluded = codes[:, None] == codes[None, :]  # also a clip with itself
-        excluded[own, partner] = False
-        logits = logits.masked_fill(excluded, -torch.inf)
-        return F.cross_entropy(logits, partner), (logits.detach().argmax(1) == partner).float().mean()
+    height, width = features.shape[-2:]
+    if grid > min(height, width):
+        raise UserError(
+            f"objective contrastive: dense_grid is {grid}, but the encoder's feature map has {height} x "
+            f"{width} places; set dense_grid to {min(height, width)} or less, or prepare larger pictures"
+        )
+    return F.adaptive_avg_pool2d(features.mean(dim=2), grid).flatten(2).transpose(1, 2)
