@@ -13,14 +13,49 @@ from echossl.config.video import ClipConfig
 
 
 class AugmentConfig(Config):
-    """One random draw per clip, the same for all its frames. No flip: laterality is diagnostic."""
+    """One random draw per clip, the same for all its frames. No flip by default: laterality is diagnostic.
+
+    Whatever says "up to" is drawn uniformly. The probe is the middle of the picture's top edge; depth is the
+    distance from it in picture heights.
+    """
 
     scale: float = Field(0.1, ge=0, lt=1, description="Zoom by up to this share, in or out.")
     shift: float = Field(0.08, ge=0, description="Move by up to this share of the half width.")
     rotation_degrees: float = Field(8.0, ge=0, description="Rotate by up to this angle.")
+    rotation_about: Literal["centre", "probe"] = Field(
+        "centre", description="What rotation and zoom leave in place: centre of the picture, or the probe."
+    )
     gamma: float = Field(0.5, ge=0, description="Grey-value exponent exp(u) with u uniform within +- this.")
     gain: float = Field(0.3, ge=0, lt=1, description="Brightness factor within 1 +- this.")
     noise: float = Field(0.0, ge=0, description="Standard deviation of added noise, of the range 0-1.")
+    time_gain: float = Field(
+        0.0, ge=0, description="Smooth random brightness curve over depth, factor within exp(+- this)."
+    )
+    attenuation: float = Field(
+        0.0, ge=0, description="Exponential loss over depth: factor exp(-u x depth), u up to this."
+    )
+    speckle: float = Field(
+        0.0, ge=0, description="Multiplicative low-pass noise, same in all frames; deviation up to this."
+    )
+    speckle_grain_pixels: float = Field(
+        1.0, gt=0, description="Grain of the speckle: standard deviation of its low-pass filter."
+    )
+    shadow: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Dark band along the beam from the probe; darkness up to this, 1 is black.",
+    )
+    blur: float = Field(0.0, ge=0, description="Gaussian blur, standard deviation in pixels up to this.")
+    narrow: float = Field(
+        0.0, ge=0, lt=0.5, description="Cut up to this share of the sector's opening off either side."
+    )
+    remask: bool = Field(
+        False, description="Pixels outside the moved sector stay black, whatever noise and blur put there."
+    )
+    flip: float = Field(
+        0.0, ge=0, le=1, description="Share of clips mirrored left to right; laterality is diagnostic."
+    )
 
 
 class OptimiserConfig(Config):
@@ -66,6 +101,12 @@ class PretrainConfig(Config):
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser and schedule.")
     batch_size: int = Field(32, ge=2, description="Patients per update, over all processes.")
     seed: int = Field(0, ge=0, description="Seed of weights, batches and augmentation.")
+    max_gradient_norm: float | None = Field(
+        None, gt=0, description="Gradients of a larger norm are scaled down to it; null leaves them."
+    )
+    max_bad_steps: int = Field(
+        10, ge=0, description="Steps in a row that may be skipped because loss or gradient is not finite."
+    )
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept.")
     log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")

@@ -36,10 +36,23 @@ class Checkpoints:
         return sorted(self.folder.glob("step_*.pt"))
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Write the state after ``step`` updates, then remove what is older than the newest few."""
+        """Write the state after ``step`` updates, then remove what is older than the newest few.
+
+        Raises:
+            EchosslError: if it cannot be written, as on a full disk; the checkpoints before it are untouched.
+        """
         model_state, optimiser_state = get_state_dict(module, optimiser)
-        with atomic_path(self.folder / f"step_{step:09d}.pt") as temporary:
-            torch.save({"step": step, "module": model_state, "optimiser": optimiser_state}, temporary)
+        state = {"step": step, "module": model_state, "optimiser": optimiser_state}
+        path = self.folder / f"step_{step:09d}.pt"
+        try:
+            with atomic_path(path) as temporary:
+                torch.save(state, temporary)
+        except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as RuntimeError
+            kept = self.paths[-1].name if self.paths else "none"
+            raise EchosslError(
+                f"{path}: cannot be written ({first_line(error)}); the newest whole checkpoint is {kept}. "
+                "Make room on the disk, then the same command continues"
+            ) from error
         for path in self.paths[: -self.keep]:
             path.unlink()
 
@@ -79,8 +92,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         _require_sums(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        log.warning("%s: damaged, the checkpoint before it is used (%s)", path, reason)
+        log.warning("%s: damaged, the checkpoint before it is used (%s)", path, first_line(error))
         return None
     return state
 
@@ -91,3 +103,8 @@ def _require_sums(path: Path) -> None:
         wrong = archive.testzip()
     if wrong is not None:
         raise zipfile.BadZipFile(f"check sum of {wrong} is wrong")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the stack of C++ functions that torch appends."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,7 @@
 """Where figures go while training runs: ``metrics.jsonl`` always, Weights & Biases if asked for."""
 
 import json
+import math
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -65,8 +66,9 @@ class MetricsLog(Log):
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Append a line; it can be read at once."""
-        self._file.write(json.dumps({"step": step, **figures}) + "\n")
+        """Append a line; it can be read at once. What is not finite is null: JSON has no word for it."""
+        values = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -5,35 +5,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
 
 from echossl.augment import Augmentation
 from echossl.config.training import PretrainConfig
 from echossl.data.clips import Batch
-from echossl.encoders import Encoder
-from echossl.errors import EchosslError
-from echossl.objectives import Objective
 from echossl.progress import progress
+from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
 from echossl.training.hardware import Hardware
-from echossl.training.interrupt import StopRequest
+from echossl.training.interrupt import StoppedError, StopRequest, shielded
+from echossl.training.learner import Learner, is_finite, update
 from echossl.training.logging import Log
 from echossl.training.optimiser import learning_rate, set_learning_rate
-
-
-class Learner(nn.Module):
-    """An encoder and its objective: everything that is trained, in one module."""
-
-    def __init__(self, encoder: Encoder, objective: Objective) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.objective = objective
-
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss and metrics of a batch of augmented clips."""
-        loss_and_metrics: tuple[Tensor, dict[str, Tensor]] = self.objective(self.encoder, batch)
-        return loss_and_metrics
 
 
 @dataclass(frozen=True)
@@ -49,6 +33,7 @@ class Training:
         checkpoints: where the state is kept.
         logs: where figures go.
         bad_videos: count of the videos that could not be read.
+        bad_steps: count of the steps that were skipped.
     """
 
     config: PretrainConfig
@@ -59,6 +44,7 @@ class Training:
     checkpoints: Checkpoints
     logs: tuple[Log, ...]
     bad_videos: BadVideos
+    bad_steps: BadSteps
 
 
 def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> None:
@@ -73,55 +59,54 @@ def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> N
         first_step: updates that are already done.
 
     Raises:
-        EchosslError: if the loss is not finite, too many videos cannot be read, or the run is asked to
-            stop (after saving a checkpoint).
+        StoppedError: if the run is asked to stop; a checkpoint is saved.
+        EchosslError: if too many steps in a row are not finite, or too many videos cannot be read.
     """
     config, steps = training.config, training.config.optimiser.steps
     rate = Throughput()
     training.learner.train()
     with StopRequest() as stop, progress("pretraining", total=steps, unit="steps", done=first_step) as bar:
-        for step, batch in zip(range(first_step, steps), batches, strict=True):
-            training.bad_videos.add(batch.bad)
-            set_learning_rate(training.optimiser, learning_rate(step, config.optimiser))
-            figures = update(training, batch, step=step)
+        for step, batch in zip(range(first_step, steps), shielded(batches), strict=True):
+            figures = make_step(training, batch, step=step)
             rate.add(batch.clips.shape[0] * batch.clips.shape[1])
             done = step + 1
             if done % config.log_every == 0 or done == steps:
-                figures["learning_rate"] = learning_rate(step, config.optimiser)
-                figures["clips_per_second"] = rate.read()
-                figures["bad_videos"] = len(training.bad_videos)
-                for log in training.logs:
-                    log.write(done, figures)
+                write_figures(training, done, figures | {"clips_per_second": rate.read()})
             bar.advance(note=f"loss {figures['loss']:.3f}")
             if done % config.checkpoint_every == 0 or done == steps or stop.asked:
                 training.checkpoints.save(done, training.learner, training.optimiser)
             if stop.asked and done < steps:
-                raise EchosslError(f"interrupted at step {done} of {steps}; the same command continues")
+                raise StoppedError(stop.asked, f"saved at step {done} of {steps}; the same command continues")
 
 
-def update(training: Training, batch: Batch, *, step: int) -> dict[str, float]:
-    """One update of the weights.
+def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float]:
+    """One update, or none if it is not finite, which is taken note of.
 
     Returns:
-        ``loss`` and the objective's metrics, before the update.
-
-    Raises:
-        EchosslError: if the loss is not finite; the weights are left as they were.
+        What :func:`echossl.training.learner.update` measured, and the learning rate.
     """
-    batch = batch.to(training.hardware.device)
-    clips = training.augmentation(batch.clips, step=step)
-    with training.hardware.autocast():
-        loss, metrics = training.learner(replace(batch, clips=clips))
-    figures = {"loss": loss.item()} | {name: value.item() for name, value in metrics.items()}
-    if not loss.isfinite():
-        raise EchosslError(
-            f"step {step + 1}: the loss is {figures['loss']}; lower optimiser.learning_rate, raise "
-            "optimiser.warmup_steps, or set hardware.precision to fp32"
-        )
-    training.optimiser.zero_grad()
-    loss.backward()
-    training.optimiser.step()
-    return figures
+    config, hardware = training.config, training.hardware
+    training.bad_videos.add(batch.bad)
+    rate = learning_rate(step, config.optimiser)
+    set_learning_rate(training.optimiser, rate)
+    batch = batch.to(hardware.device)
+    figures = update(
+        training.learner,
+        training.optimiser,
+        replace(batch, clips=training.augmentation(batch.clips, step=step)),
+        autocast=hardware.autocast(),
+        max_gradient_norm=config.max_gradient_norm,
+    )
+    if not is_finite(figures):
+        training.bad_steps.add(step + 1, figures, batch.videos.flatten().tolist())
+    return figures | {"learning_rate": rate}
+
+
+def write_figures(training: Training, done: int, figures: dict[str, float]) -> None:
+    """A line in every log."""
+    counts = {"bad_videos": len(training.bad_videos), "bad_steps": len(training.bad_steps)}
+    for log in training.logs:
+        log.write(done, figures | counts)
 
 
 class Throughput:

@@ -17,12 +17,14 @@ from echossl.encoders.files import FILE_NAME, save_encoder
 from echossl.errors import UserError
 from echossl.objectives import build_objectives
 from echossl.runs import RunFolder
+from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
 from echossl.training.hardware import Hardware
+from echossl.training.learner import Learner
 from echossl.training.logging import FILE_NAME as METRICS_NAME
 from echossl.training.logging import MetricsLog, open_wandb, require_wandb
-from echossl.training.loop import Learner, Training, train
+from echossl.training.loop import Training, train
 from echossl.training.optimiser import build_optimiser
 from echossl.training.statistics import grey_statistics
 
@@ -40,7 +42,8 @@ def pretrain(config: PretrainConfig) -> Path:
 
     Raises:
         UserError: if settings, manifest, store or run folder are wrong; nothing is written then.
-        EchosslError: if training stops early.
+        StoppedError: if the run was asked to stop and has saved its state.
+        EchosslError: if training fails.
     """
     encoder_file = config.out / FILE_NAME
     if RunFolder(config.out).result is not None:
@@ -70,7 +73,15 @@ def pretrain(config: PretrainConfig) -> Path:
         augmentation = Augmentation(config.augment, seed=config.seed)
         logs = (metrics, wandb)
         bad = BadVideos(run.path, num_videos=len(table), most=config.data.max_bad_fraction)
-        training = Training(config, learner, optimiser, augmentation, hardware, checkpoints, logs, bad)
+        skipped = BadSteps(
+            run.path,
+            most=config.max_bad_steps,
+            paths=store.table["path"].tolist(),
+            resumed_step=first_step,
+        )
+        training = Training(
+            config, learner, optimiser, augmentation, hardware, checkpoints, logs, bad, skipped
+        )
         train(training, batches, first_step=first_step)
 
     save_encoder(learner.encoder, encoder_file)

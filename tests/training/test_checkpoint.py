@@ -1,4 +1,5 @@
 import logging
+import resource
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,23 @@ def test_a_killed_save_leaves_the_last_whole_one_and_is_cleaned_up(tmp_path: Pat
     (tmp_path / ".step_000000010.x7.pt").write_bytes(b"half")
     assert checkpoints.restore(module, optimiser) == 5
     assert [path.name for path in tmp_path.iterdir()] == ["step_000000005.pt"]
+
+
+def test_a_full_disk_is_said_in_one_line_and_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    module, optimiser = network(0)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(5, module, optimiser)
+    before = states(module)
+    advance(module, optimiser, range(3))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # no file may grow beyond
+    try:
+        with pytest.raises(EchosslError, match=r"step_000000008\.pt: cannot be written \(.*") as caught:
+            checkpoints.save(8, module, optimiser)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "the newest whole checkpoint is step_000000005.pt" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000005.pt"]
+    assert checkpoints.restore(module, optimiser) == 5
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())

@@ -23,6 +23,13 @@ def test_a_line_per_step_that_can_be_read_at_once(tmp_path: Path) -> None:
     assert steps_in(path) == [10, 20]
 
 
+def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with MetricsLog(path) as log:
+        log.write(1, {"loss": float("nan"), "gradient_norm": float("inf"), "rate": 0.5})
+    assert path.read_text() == '{"step": 1, "loss": null, "gradient_norm": null, "rate": 0.5}\n'
+
+
 def test_no_step_is_doubled_after_a_resume(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     with MetricsLog(path) as log:
