@@ -1,6 +1,7 @@
 """Encoders: one interface for every network that turns a clip into a vector."""
 
 from abc import ABC, abstractmethod
+from typing import TypeVar
 
 import torch
 from pydantic import Field
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from echossl.config.base import Config
 from echossl.config.encoder import EncoderConfig
 from echossl.config.video import ClipConfig
+
+Settings = TypeVar("Settings", bound=Config)
 
 
 class EncoderMetadata(Config):
@@ -58,9 +61,17 @@ class Encoder(nn.Module, ABC):
         Raises:
             TypeError: if the clips are integers, 0..255.
         """
+        return self.trunk(self.normalised(clips)).float()
+
+    def normalised(self, clips: Tensor) -> Tensor:
+        """Clips in 0..1 → the same clips with the training clips' mean taken off, over their deviation.
+
+        Raises:
+            TypeError: if the clips are integers, 0..255.
+        """
         if not clips.is_floating_point():
             raise TypeError(f"clips must be float in 0..1, found {clips.dtype}; see echossl.augment.to_float")
-        return self.trunk((clips - self.mean) / self.std).float()
+        return (clips - self.mean) / self.std
 
     def tokens(self, clips: Tensor) -> Tensor:
         """The cells of the feature map, time first, then rows: float32 (batch, tokens, dim)."""
@@ -69,6 +80,18 @@ class Encoder(nn.Module, ABC):
     def forward(self, clips: Tensor) -> Tensor:
         """The mean of the feature map over time and space: float32 (batch, dim)."""
         return self.feature_map(clips).mean(dim=(2, 3, 4))
+
+
+def settings_of(metadata: EncoderMetadata, kind: type[Settings]) -> Settings:
+    """The network's own settings.
+
+    Raises:
+        TypeError: if the metadata are those of another network.
+    """
+    settings = metadata.architecture
+    if not isinstance(settings, kind):
+        raise TypeError(f"found the settings of {settings.name}, expected {kind.__name__}")
+    return settings
 
 
 def initialise(network: nn.Module) -> None:

@@ -5,7 +5,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from echossl.encoders.base import Encoder, EncoderMetadata, initialise
+from echossl.config.encoder import Compact3DConfig
+from echossl.encoders.base import Encoder, EncoderMetadata, initialise, settings_of
 from echossl.encoders.convolution import Conv3d
 from echossl.encoders.residual import stage
 from echossl.errors import UserError
@@ -23,7 +24,7 @@ class Compact3D(Encoder):
     """
 
     def __init__(self, metadata: EncoderMetadata) -> None:
-        width = metadata.architecture.width
+        width = settings_of(metadata, Compact3DConfig).width
         _require_even(metadata.clip.num_frames, metadata.size, metadata.size)
         super().__init__(metadata, dim=8 * width)
         self.stem = nn.Sequential(

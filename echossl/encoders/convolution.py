@@ -35,3 +35,23 @@ class Conv3d(nn.Conv3d):
         return F.conv3d(
             padded, self.weight, self.bias, self.stride, (0, rows, columns), self.dilation, self.groups
         )
+
+
+def use_own_convolutions(network: nn.Module) -> None:
+    """Turn every ``nn.Conv3d`` inside a network of another package into :class:`Conv3d`, in place.
+
+    Weights and names stay as they are. Subclasses are replaced too unless they compute something else.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv3d) and type(layer).forward is nn.Conv3d.forward:
+            # the two classes differ in forward alone, so the layer keeps its weights, hooks and place
+            layer.__class__ = Conv3d
+
+
+def take_grey(layer: nn.Conv3d) -> None:
+    """Make a first convolution take one channel, in place, by summing its weights over its channels.
+
+    What comes out for a grey picture is what came out for the same picture in all channels.
+    """
+    layer.weight = nn.Parameter(layer.weight.detach().sum(dim=1, keepdim=True))
+    layer.in_channels = 1

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from echossl.encoders.base import Encoder, EncoderMetadata, initialise
+from echossl.config.encoder import R3D18Config
+from echossl.encoders.base import Encoder, EncoderMetadata, initialise, settings_of
 from echossl.encoders.convolution import Conv3d
 from echossl.encoders.residual import stage
 
@@ -14,7 +15,7 @@ class R3D18(Encoder):
     """
 
     def __init__(self, metadata: EncoderMetadata) -> None:
-        width = metadata.architecture.width
+        width = settings_of(metadata, R3D18Config).width
         super().__init__(metadata, dim=8 * width)
         self.stem = nn.Sequential(
             Conv3d(metadata.channels, width, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),

@@ -125,4 +125,4 @@ def test_space_time_to_depth_loses_nothing() -> None:
 
 
 def test_every_network_of_the_settings_can_be_built() -> None:
-    assert set(ENCODERS) == {"r3d_18", "compact3d"}
+    assert {"r3d_18", "compact3d"} < set(ENCODERS)
