@@ -52,4 +52,49 @@ class FrameOrderConfig(Config):
     num_segments: int = Field(4, ge=2, le=5, description="Parts of the clip that are put out of order.")
 
 
-ObjectiveConfig = Annotated[ContrastiveConfig | FrameOrderConfig, Field(discriminator="name")]
+class MoCoConfig(Config):
+    """Momentum contrast (He et al., arXiv 1911.05722): a slow copy of the encoder and a queue of its keys."""
+
+    name: Literal["moco"] = "moco"
+    weight: float = Field(1.0, gt=0, description="Factor of this loss in the sum.")
+    positives: Literal["two_videos", "two_clips"] = Field(
+        "two_videos", description="What a positive pair is; as in contrastive."
+    )
+    temperature: float = Field(0.1, gt=0, description="Temperature of the softmax.")
+    momentum: float = Field(
+        0.99,
+        ge=0,
+        lt=1,
+        description="Share of the slow weights that stays at each update; 0.999 for long runs.",
+    )
+    queue_size: int = Field(
+        1024, ge=1, description="Keys of earlier batches that serve as negatives, over all processes."
+    )
+    key_groups: int = Field(
+        2,
+        ge=1,
+        description="Random groups of keys that are normalised apart, so that norms give nothing away.",
+    )
+    hidden_dim: int = Field(128, ge=1, description="Width of the projection head's hidden layer.")
+    projection_dim: int = Field(64, ge=1, description="Dimension in which clips are compared.")
+
+
+class VICRegConfig(Config):
+    """Variance-invariance-covariance regularisation (Bardes et al., arXiv 2105.04906); no negatives."""
+
+    name: Literal["vicreg"] = "vicreg"
+    weight: float = Field(1.0, gt=0, description="Factor of this loss in the sum.")
+    positives: Literal["two_videos", "two_clips"] = Field(
+        "two_videos", description="What a positive pair is; as in contrastive."
+    )
+    invariance: float = Field(25.0, ge=0, description="Factor of the distance between the clips of a pair.")
+    variance: float = Field(25.0, ge=0, description="Factor of the term that keeps embeddings spread.")
+    covariance: float = Field(1.0, ge=0, description="Factor of the term that decorrelates their values.")
+    hidden_dim: int = Field(256, ge=1, description="Width of the expander's two hidden layers.")
+    projection_dim: int = Field(256, ge=2, description="Length of the embeddings.")
+
+
+ObjectiveConfig = Annotated[
+    ContrastiveConfig | MoCoConfig | VICRegConfig | FrameOrderConfig,
+    Field(discriminator="name"),
+]

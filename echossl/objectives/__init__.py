@@ -12,11 +12,15 @@ from echossl.errors import ConfigError
 from echossl.objectives.base import Objective, WeightedSum
 from echossl.objectives.contrastive import Contrastive
 from echossl.objectives.frame_order import FrameOrder
+from echossl.objectives.moco import MoCo
 from echossl.objectives.similarity import dense_nt_xent, nt_xent
+from echossl.objectives.vicreg import VICReg
 
 # name of the settings → objective, made from (settings, length of the encoder's vectors)
 OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
     "contrastive": Contrastive,
+    "moco": MoCo,
+    "vicreg": VICReg,
     "frame_order": FrameOrder,
 }
 
@@ -25,19 +29,26 @@ def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int) -> We
     """Make the sum of the objectives, with random heads from torch's global generator.
 
     Raises:
-        ConfigError: if an objective is named twice.
+        ConfigError: if an objective is named twice, or two of them want different pairs.
     """
     twice = [name for name, count in Counter(config.name for config in configs).items() if count > 1]
     if twice:
         raise ConfigError(f"objectives: {twice[0]} is named twice; name each objective once")
-    return WeightedSum([(config, OBJECTIVES[config.name](config, encoder_dim)) for config in configs])
+    parts = [(config, OBJECTIVES[config.name](config, encoder_dim)) for config in configs]
+    wanted = {config.name: part.positives for config, part in parts if part.positives is not None}
+    if len(set(wanted.values())) > 1:
+        pairs = ", ".join(f"{name} {positives}" for name, positives in wanted.items())
+        raise ConfigError(f"objectives: a batch has one kind of pairs, found {pairs}; set positives alike")
+    return WeightedSum(parts)
 
 
 __all__ = [
     "OBJECTIVES",
     "Contrastive",
     "FrameOrder",
+    "MoCo",
     "Objective",
+    "VICReg",
     "WeightedSum",
     "build_objectives",
     "dense_nt_xent",

@@ -7,16 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from echossl.augment import seeded_generator
 from echossl.config.objective import FrameOrderConfig
 from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
 from echossl.errors import UserError
 from echossl.objectives.base import Objective
-
-# first word of the random stream, as in echossl.augment, so that no two uses share one
-ORDER_STREAM = 3
+from echossl.objectives.draws import ORDER_STREAM, draw_classes
 
 
 class FrameOrder(Objective):
@@ -36,8 +33,7 @@ class FrameOrder(Objective):
         super().__init__()
         self.num_segments = config.num_segments
         self.head = nn.Linear(encoder_dim, math.factorial(config.num_segments))
-        orders = torch.tensor(list(itertools.permutations(range(config.num_segments))))
-        self.register_buffer("orders", orders, persistent=False)  # (k!, k)
+        self.register_buffer("orders", all_orders(config.num_segments), persistent=False)
 
     def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and ``accuracy``: how often the right order has the highest logit."""
@@ -49,11 +45,16 @@ class FrameOrder(Objective):
 
     def draw(self, items: int, *, step: int) -> Tensor:
         """The order of each item, a pure function of the step: (items,) in 0..k!-1."""
-        return torch.randint(len(self.orders), (items,), generator=seeded_generator(ORDER_STREAM, step))
+        return draw_classes(len(self.orders), items, stream=ORDER_STREAM, step=step)
 
     def check(self, clip: ClipConfig) -> None:
         """Refuse clips whose frames cannot be split into equal parts."""
-        _frames_per_segment(clip.num_frames, self.num_segments)
+        frames_per_segment(clip.num_frames, self.num_segments, objective="frame_order")
+
+
+def all_orders(num_segments: int) -> Tensor:
+    """The k! permutations of 0..k-1, the identity first: (k!, k) int64."""
+    return torch.tensor(list(itertools.permutations(range(num_segments))))
 
 
 def permute_segments(clips: Tensor, orders: Tensor) -> Tensor:
@@ -66,16 +67,21 @@ def permute_segments(clips: Tensor, orders: Tensor) -> Tensor:
     Raises:
         UserError: if t is not a multiple of k.
     """
-    length = _frames_per_segment(clips.shape[2], orders.shape[1])
+    length = frames_per_segment(clips.shape[2], orders.shape[1], objective="frame_order")
     frames = orders[:, :, None] * length + torch.arange(length, device=orders.device)  # (n, k, t/k)
     picked = frames.flatten(1)[:, None, :, None, None]  # (n, 1, t, 1, 1)
     return torch.take_along_dim(clips, picked, dim=2)
 
 
-def _frames_per_segment(num_frames: int, num_segments: int) -> int:
+def frames_per_segment(num_frames: int, num_segments: int, *, objective: str) -> int:
+    """How long each of the equal parts of a clip is.
+
+    Raises:
+        UserError: naming the objective, if the clip cannot be split evenly.
+    """
     if num_frames % num_segments:
         raise UserError(
-            f"objective frame_order: clips of {num_frames} frames cannot be split into {num_segments} equal "
+            f"objective {objective}: clips of {num_frames} frames cannot be split into {num_segments} equal "
             f"parts; make clip.num_frames a multiple of {num_segments}, change num_segments, or leave the "
             "objective out"
         )

@@ -28,3 +28,15 @@ def gathered(values: Tensor) -> Tensor:
     if values.requires_grad:
         parts[rank] = plain + (values - plain) * processes  # plus zero, whose gradient is the factor
     return torch.cat(parts)
+
+
+def share_of_batch(num_items: int) -> tuple[int, slice]:
+    """The items of the whole batch, and which of them this process has: draws are made for all.
+
+    Args:
+        num_items: items of this process; every process has as many, in the order of the ranks.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return num_items, slice(0, num_items)
+    first = dist.get_rank() * num_items
+    return dist.get_world_size() * num_items, slice(first, first + num_items)

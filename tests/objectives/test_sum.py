@@ -1,8 +1,16 @@
+from typing import get_args
+
 import pytest
 import torch
 
 from echossl.config.encoder import Compact3DConfig
-from echossl.config.objective import ContrastiveConfig, FrameOrderConfig
+from echossl.config.objective import (
+    ContrastiveConfig,
+    FrameOrderConfig,
+    MoCoConfig,
+    ObjectiveConfig,
+    VICRegConfig,
+)
 from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
@@ -64,7 +72,28 @@ def test_an_objective_named_twice_is_refused() -> None:
 
 
 def test_every_objective_of_the_settings_can_be_built() -> None:
-    assert set(OBJECTIVES) == {"contrastive", "frame_order"}
+    kinds = get_args(get_args(ObjectiveConfig)[0])
+    assert set(OBJECTIVES) == {kind.model_fields["name"].default for kind in kinds}
+    for kind in kinds:
+        part = build_objectives([kind()], 8).parts[kind().name]
+        assert type(part).__name__ == OBJECTIVES[kind().name].__name__
+
+
+def test_parts_that_want_different_pairs_are_refused() -> None:
+    with pytest.raises(ConfigError, match="contrastive two_clips, vicreg two_videos; set positives alike"):
+        build_objectives([CONTRASTIVE, VICRegConfig()], 8)
+
+
+@pytest.mark.parametrize("config", [MoCoConfig(positives="two_clips"), FRAME_ORDER])
+def test_parts_are_told_of_the_encoder_and_of_updates(
+    encoder: Encoder, batch: Batch, config: ObjectiveConfig
+) -> None:
+    objective = build_objectives([CONTRASTIVE, config], encoder.dim)
+    objective.attach(encoder)
+    objective(encoder, batch)
+    objective.after_update(encoder)
+    queues = [value for name, value in objective.state_dict().items() if name.endswith("queue.patients")]
+    assert [value.max().item() for value in queues] == [3] * (config.name == "moco")
 
 
 def test_the_seed_decides_the_heads() -> None:

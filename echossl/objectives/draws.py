@@ -1,0 +1,32 @@
+"""Random draws of the objectives: a function of the step and of an item's place in the whole batch."""
+
+import torch
+from torch import Tensor
+
+from echossl.augment import seeded_generator
+from echossl.objectives.gather import share_of_batch
+
+# first words of the random streams, as in echossl.augment, so that no two uses share one
+ORDER_STREAM, SEGMENT_STREAM, SPEED_STREAM, KEY_STREAM = 3, 31, 32, 33
+
+__all__ = [
+    "KEY_STREAM",
+    "ORDER_STREAM",
+    "SEGMENT_STREAM",
+    "SPEED_STREAM",
+    "draw_classes",
+    "draw_shares",
+    "seeded_generator",
+]
+
+
+def draw_classes(num_classes: int, items: int, *, stream: int, step: int) -> Tensor:
+    """One class for each item of this process: (items,) int64 in 0..num_classes-1, on the CPU."""
+    total, own = share_of_batch(items)
+    return torch.randint(num_classes, (total,), generator=seeded_generator(stream, step))[own]
+
+
+def draw_shares(items: int, *, stream: int, step: int) -> Tensor:
+    """One number for each item of this process: (items,) float32, uniform in 0..1, on the CPU."""
+    total, own = share_of_batch(items)
+    return torch.rand(total, generator=seeded_generator(stream, step, 1))[own]
