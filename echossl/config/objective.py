@@ -94,7 +94,41 @@ class VICRegConfig(Config):
     projection_dim: int = Field(256, ge=2, description="Length of the embeddings.")
 
 
+class SegmentOrderConfig(Config):
+    """In which order are the parts of the clip, each seen alone? (Xu et al., CVPR 2019)."""
+
+    name: Literal["segment_order"] = "segment_order"
+    weight: float = Field(0.5, gt=0, description="Factor of this loss in the sum.")
+    num_segments: int = Field(
+        3, ge=2, le=5, description="Parts of the clip; the encoder has to take clips as short as they are."
+    )
+    hidden_dim: int = Field(128, ge=1, description="Width of the layer that compares two parts.")
+
+
+class PlaybackSpeedConfig(Config):
+    """How fast is the clip played? (SpeedNet, Benaim et al., arXiv 2004.06130)."""
+
+    name: Literal["playback_speed"] = "playback_speed"
+    weight: float = Field(0.5, gt=0, description="Factor of this loss in the sum.")
+    speeds: tuple[int, ...] = Field(
+        (1, 2), min_length=2, description="Speeds to tell apart, rising; the last is that of the clip itself."
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> "PlaybackSpeedConfig":
+        if self.speeds[0] < 1 or list(self.speeds) != sorted(set(self.speeds)):
+            raise ValueError(
+                f"speeds are {list(self.speeds)}; give rising whole numbers from 1, as in [1, 2, 4]"
+            )
+        return self
+
+
 ObjectiveConfig = Annotated[
-    ContrastiveConfig | MoCoConfig | VICRegConfig | FrameOrderConfig,
+    ContrastiveConfig
+    | MoCoConfig
+    | VICRegConfig
+    | FrameOrderConfig
+    | SegmentOrderConfig
+    | PlaybackSpeedConfig,
     Field(discriminator="name"),
 ]

@@ -13,6 +13,8 @@ from echossl.objectives.base import Objective, WeightedSum
 from echossl.objectives.contrastive import Contrastive
 from echossl.objectives.frame_order import FrameOrder
 from echossl.objectives.moco import MoCo
+from echossl.objectives.playback_speed import PlaybackSpeed
+from echossl.objectives.segment_order import SegmentOrder
 from echossl.objectives.similarity import dense_nt_xent, nt_xent
 from echossl.objectives.vicreg import VICReg
 
@@ -22,6 +24,8 @@ OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
     "moco": MoCo,
     "vicreg": VICReg,
     "frame_order": FrameOrder,
+    "segment_order": SegmentOrder,
+    "playback_speed": PlaybackSpeed,
 }
 
 
@@ -48,6 +52,8 @@ __all__ = [
     "FrameOrder",
     "MoCo",
     "Objective",
+    "PlaybackSpeed",
+    "SegmentOrder",
     "VICReg",
     "WeightedSum",
     "build_objectives",
