@@ -33,7 +33,7 @@ def load_encoder(path: str | Path) -> Encoder:
     Raises:
         UserError: if there is no such file, or it is not an encoder file, or its weights do not fit.
     """
-    file = _find(Path(path))
+    file = find_file(Path(path))
     metadata, state = read_weights(file)
     with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
         encoder = build_encoder(metadata)
@@ -42,7 +42,12 @@ def load_encoder(path: str | Path) -> Encoder:
     return encoder.eval()
 
 
-def _find(path: Path) -> Path:
+def find_file(path: Path) -> Path:
+    """The file itself, or the encoder file in a run folder.
+
+    Raises:
+        UserError: if there is none.
+    """
     if path.is_dir():
         file = path / FILE_NAME
         if not file.is_file():

@@ -1,0 +1,148 @@
+"""Which tensors of a file belong to which weights of an encoder, whatever the tool put before their names."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from echossl.encoders.base import Encoder
+from echossl.encoders.borrowed import COLOURS, BorrowedEncoder
+
+# parts after the trunk, in the names of many tools: their weights are of no use here
+HEADS = {"fc", "head", "heads", "classifier", "linear", "mlp", "proj", "post_conv"}
+HEAD_BEGINNINGS = ("project", "predict", "classif")
+
+# of two copies of one network in a file, the better is taken: the mean of DINO's student is its teacher,
+# while MoCo and BYOL publish the network that is trained, not the one that follows it
+SECOND_CHOICE = ("student", "encoder_k", "target", "momentum", "optim")
+
+
+@dataclass(frozen=True)
+class Match:
+    """What of a file fits an encoder; names without the prefix.
+
+    Attributes:
+        prefix: what stands before the names in the file.
+        weights: by the encoder's own name, in the encoder's shapes.
+        matched: names that fit, the reshaped ones among them.
+        reshaped: names of first convolutions whose input channels were summed or spread.
+        misfits: names whose shape is another, and both shapes.
+        missing: names that the file does not have.
+        head: names of a classifier or projection head, left out.
+        unexpected: other names below the prefix that the encoder does not have.
+        share: of the encoder's weights that fit, the lower of the shares by tensor and by number.
+    """
+
+    prefix: str
+    weights: dict[str, Tensor]
+    matched: tuple[str, ...]
+    reshaped: tuple[str, ...]
+    misfits: tuple[str, ...]
+    missing: tuple[str, ...]
+    head: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    share: float
+
+
+def match(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Match:
+    """Find the prefix, and the numbering of parts, with which most of a file fits an encoder."""
+    expected = encoder.state_dict()
+    matches = [_match(expected, names, tensors) for names in _namings(encoder)]
+    return max(matches, key=lambda found: found.share)
+
+
+def _namings(encoder: Encoder) -> list[dict[str, str]]:
+    """File's name → own name: as in the network's package, and with numbers for the outermost parts.
+
+    Numbers are what ``nn.Sequential(*network.children())`` leaves, with which many take off a head.
+    """
+    own_prefix = "network." if isinstance(encoder, BorrowedEncoder) else ""
+    network = encoder.network if isinstance(encoder, BorrowedEncoder) else encoder
+    names = {name.removeprefix(own_prefix): name for name in encoder.state_dict()}
+    numbers = {name: str(number) for number, (name, _) in enumerate(network.named_children())}
+    numbered = {}
+    for name, own in names.items():
+        outermost, _, rest = name.partition(".")
+        numbered[f"{numbers.get(outermost, outermost)}.{rest}"] = own
+    return [names, numbered]
+
+
+def _match(expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Match:
+    prefix = _best_prefix(expected, names, tensors)
+    weights: dict[str, Tensor] = {}
+    reshaped, misfits, missing = [], [], []
+    for name, own in names.items():
+        found = tensors.get(prefix + name)
+        fitted = None if found is None else fit(found, expected[own])
+        if fitted is not None:
+            weights[own] = fitted
+            reshaped += [name] if found is not None and found.shape != fitted.shape else []
+        elif found is not None:
+            misfits.append(f"{name} {tuple(found.shape)} instead of {tuple(expected[own].shape)}")
+        elif expected[own].is_floating_point():  # not the counters of batch normalisation, which are optional
+            missing.append(name)
+    others = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
+    others = [name for name in others if name not in names]
+    return Match(
+        prefix=prefix,
+        weights=weights,
+        matched=tuple(name for name, own in names.items() if own in weights),
+        reshaped=tuple(reshaped),
+        misfits=tuple(misfits),
+        missing=tuple(missing),
+        head=tuple(name for name in others if _is_head(name)),
+        unexpected=tuple(name for name in others if not _is_head(name)),
+        share=_share(expected, weights),
+    )
+
+
+def _best_prefix(
+    expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Mapping[str, Tensor]
+) -> str:
+    votes: Counter[str] = Counter()
+    for key, tensor in tensors.items():
+        parts = key.split(".")
+        for number in range(len(parts)):
+            own = names.get(".".join(parts[number:]))
+            if own is not None and fit(tensor, expected[own]) is not None:
+                votes["".join(f"{part}." for part in parts[:number])] += 1
+    # of equals, max takes the first in the file
+    return max(votes, key=lambda prefix: (votes[prefix], not _is_second_choice(prefix)), default="")
+
+
+def _is_second_choice(prefix: str) -> bool:
+    return any(word in prefix for word in SECOND_CHOICE)
+
+
+def _is_head(name: str) -> bool:
+    return any(part in HEADS or part.startswith(HEAD_BEGINNINGS) for part in name.split("."))
+
+
+def fit(found: Tensor, expected: Tensor) -> Tensor | None:
+    """The tensor in the expected shape, if only the colours of a first convolution stand between them.
+
+    Colours are summed for a network that takes grey; grey is spread over the colours. Either way the
+    network gives for a grey picture what it gave before.
+    """
+    if found.is_floating_point() != expected.is_floating_point():
+        return None
+    if found.shape == expected.shape:
+        return found
+    if found.ndim != 5 or expected.ndim != 5:
+        return None
+    match found.shape[1], expected.shape[1]:
+        case 3, 1:
+            fitted = found.sum(dim=1, keepdim=True)
+        case 1, 3:
+            fitted = found.repeat(1, COLOURS, 1, 1, 1) / COLOURS
+        case _:
+            return None
+    return fitted if fitted.shape == expected.shape else None
+
+
+def _share(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> float:
+    """Without the counters of batch normalisation, which old files do not have."""
+    counted = {name: value.numel() for name, value in expected.items() if value.is_floating_point()}
+    found = {name: number for name, number in counted.items() if name in weights}
+    return min(len(found) / len(counted), sum(found.values()) / sum(counted.values()))

@@ -1,0 +1,194 @@
+"""The weights that training starts from: random, published, or of any file that fits."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from echossl.encoders.base import Encoder
+from echossl.encoders.checkpoints import Checkpoint, flat_tensors, read_checkpoint
+from echossl.encoders.matching import Match, match
+from echossl.encoders.pytorchvideo_networks import HUB, hub_module
+from echossl.errors import UserError, first_names
+
+RANDOM = "random"
+LEAST_SHARE = 0.9
+
+# mean and standard deviation that all networks of pytorchvideo's model zoo are trained with
+PYTORCHVIDEO_STATISTICS = (0.45, 0.225)
+KINETICS_CLASSES = 400
+
+
+@dataclass(frozen=True)
+class StartReport:
+    """What became of a start.
+
+    Attributes:
+        source: what was asked for.
+        match: what fitted and what did not; None for random weights.
+        mean: of the clips' grey values, as the encoder now takes it off.
+        std: their standard deviation, by which it now divides.
+        statistics_from: whose these two are.
+    """
+
+    source: str
+    match: Match | None
+    mean: float
+    std: float
+    statistics_from: str
+
+    def as_text(self) -> str:
+        """One line of figures, then one for each kind of name that did not simply match."""
+        grey = f"mean {self.mean:.4f}, std {self.std:.4f} ({self.statistics_from})"
+        if self.match is None:
+            return f"start: random weights; {grey}"
+        found = self.match
+        kinds = {
+            "reshaped": found.reshaped,
+            "wrong shape": found.misfits,
+            "missing": found.missing,
+            "unexpected": found.unexpected,
+            "head left out": found.head,
+        }
+        counts = ", ".join(f"{len(names)} {kind}" for kind, names in kinds.items())
+        below = f" below {found.prefix!r}" if found.prefix else ""
+        lines = [
+            f"start {self.source}: {len(found.matched)} matched{below} ({found.share:.1%}), {counts}; {grey}"
+        ]
+        lines += [f"  {kind}: {first_names(names)}" for kind, names in kinds.items() if names]
+        return "\n".join(lines)
+
+
+def load_start(encoder: Encoder, start: str | Path) -> StartReport:
+    """Give an encoder its first weights, in place.
+
+    The mean and standard deviation of the grey values travel with the weights where they are known: those of
+    an echossl file, and the published ones of a Kinetics-400 classifier (for grey, the mean of its three
+    colours). ``metadata`` is replaced to say so and to name the start.
+
+    Args:
+        encoder: as :func:`echossl.encoders.build_encoder` made it.
+        start: ``random``; ``torchvision:KINETICS400_V1`` or another name of torchvision's weights of this
+            network; ``pytorchvideo:slow_r50`` or another network of its model zoo; a file with weights of any
+            common layout; a run folder.
+
+    Returns:
+        What fitted.
+
+    Raises:
+        UserError: if the start is not there or cannot be read, or has less than 90 % of the weights.
+    """
+    source = str(start)
+    own = (encoder.metadata.mean, encoder.metadata.std)
+    if source == RANDOM:
+        return StartReport(source, None, *own, "of the training clips")
+    checkpoint = _read(encoder, source)
+    found = match(encoder, checkpoint.tensors)
+    _require_share(encoder, source, found)
+    encoder.load_state_dict(found.weights, strict=False)
+    statistics, whose = checkpoint.statistics, "of the start"
+    if statistics is None and _is_kinetics(found, checkpoint.tensors):
+        statistics, whose = published_statistics(encoder.metadata.architecture.name), "of Kinetics-400"
+    if statistics is None:
+        statistics, whose = own, "of the training clips: the start does not say"
+    _record(encoder, source, found, statistics)
+    return StartReport(source, found, *statistics, whose)
+
+
+def published_statistics(name: str) -> tuple[float, float] | None:
+    """Mean and std of a network's Kinetics weights, over the three colours; None if there are none."""
+    if name in HUB:
+        return PYTORCHVIDEO_STATISTICS
+    models = import_module("torchvision.models")
+    if name not in models.list_models(module=models.video):
+        return None
+    return _grey_statistics(models.get_model_weights(name).DEFAULT)
+
+
+def _grey_statistics(weights: Any) -> tuple[float, float]:
+    transforms = weights.transforms()
+    return sum(transforms.mean) / len(transforms.mean), sum(transforms.std) / len(transforms.std)
+
+
+def _read(encoder: Encoder, source: str) -> Checkpoint:
+    kind, _, name = source.partition(":")
+    if kind == "torchvision":
+        return _fetch_torchvision(encoder.metadata.architecture.name, name)
+    if kind == "pytorchvideo":
+        return _fetch_pytorchvideo(name)
+    return read_checkpoint(Path(source))
+
+
+def _fetch_torchvision(network: str, name: str) -> Checkpoint:
+    models = import_module("torchvision.models")
+    known: Mapping[str, Any] = {}
+    if network in models.list_models(module=models.video):
+        known = models.get_model_weights(network).__members__
+    if name not in known:
+        there = ", ".join(f"torchvision:{other}" for other in known) or "none"
+        raise UserError(
+            f"start: torchvision has no weights {name!r} for the encoder {network}; there are: {there}"
+        )
+    weights = known[name]
+    return Checkpoint(_fetch(f"torchvision:{name}", weights.url), _grey_statistics(weights))
+
+
+def _fetch_pytorchvideo(name: str) -> Checkpoint:
+    if name not in HUB:
+        raise UserError(
+            f"start: pytorchvideo has no weights {name!r} that fit here; there are: {', '.join(HUB)}"
+        )
+    addresses: Mapping[str, str] = vars(hub_module(name))["checkpoint_paths"]
+    return Checkpoint(_fetch(f"pytorchvideo:{name}", addresses[name]), PYTORCHVIDEO_STATISTICS)
+
+
+def _fetch(source: str, address: str) -> dict[str, Tensor]:
+    try:
+        content = torch.hub.load_state_dict_from_url(
+            address, map_location="cpu", progress=False, weights_only=True
+        )
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"start {source}: cannot be fetched ({error}); fetch {address} on a machine with network access "
+            "and give the file as start"
+        ) from error
+    return dict(flat_tensors(content))
+
+
+def _is_kinetics(found: Match, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the head that was left out tells the 400 classes of Kinetics apart."""
+    sizes = [tensors[found.prefix + name].shape for name in found.head if name.endswith("weight")]
+    return any(shape and shape[0] == KINETICS_CLASSES for shape in sizes)
+
+
+def _require_share(encoder: Encoder, source: str, found: Match) -> None:
+    if found.share >= LEAST_SHARE:
+        return
+    examples = {
+        "missing": found.missing,
+        "wrong shape": found.misfits,
+        "not of this network": found.unexpected,
+    }
+    said = "; ".join(f"{kind}: {', '.join(names[:3])}" for kind, names in examples.items() if names)
+    raise UserError(
+        f"start {source}: fits {found.share:.0%} of the weights of the encoder "
+        f"{encoder.metadata.architecture.name}, expected {LEAST_SHARE:.0%} or more ({said}); set encoder to "
+        "the network that the weights are of"
+    )
+
+
+def _record(encoder: Encoder, source: str, found: Match, statistics: tuple[float, float]) -> None:
+    mean, std = statistics
+    provenance = encoder.metadata.provenance | {
+        "start": Path(source).name,  # no paths of this machine
+        "start_matched": f"{found.share:.1%}",
+    }
+    changes = {"mean": mean, "std": std, "provenance": provenance}
+    encoder.metadata = encoder.metadata.model_copy(update=changes)
+    encoder.mean.fill_(mean)
+    encoder.std.fill_(std)
