@@ -1,0 +1,87 @@
+"""Every file under experiments/ is one that its command takes, and every pre-training makes a step."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from echossl.config.adapt import FinetuneConfig
+from echossl.config.base import Config, load_config
+from echossl.config.study import DemoConfig, StudyConfig
+from echossl.config.training import PretrainConfig
+from echossl.data.clips import Batch
+from echossl.encoders import EncoderMetadata, build_encoder
+from echossl.objectives import Contrastive, build_objectives
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+FILES = sorted(path for ending in ("yaml", "yml") for path in EXPERIMENTS.rglob(f"*.{ending}"))
+PRETRAININGS = [path for path in FILES if path.parent.name == "pretrain"]
+SIDE, ITEMS = 64, 4
+
+
+def settings_class(path: Path) -> type[Config]:
+    """What the command of a folder reads; a study without data of its own makes a phantom, as in the demo."""
+    if path.parent.name == "studies":
+        has_data = "data" in yaml.safe_load(path.read_text(encoding="utf-8"))
+        return StudyConfig if has_data else DemoConfig
+    return {"pretrain": PretrainConfig, "finetune": FinetuneConfig}[path.parent.name]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(EXPERIMENTS).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_file_loads_with_the_settings_of_its_command(path: Path) -> None:
+    config = load_config(settings_class(path), path)
+    assert path.read_text(encoding="utf-8").startswith("#"), "its first line says what it is for"
+    assert load_config(type(config), path) == config
+
+
+def test_files_are_found_and_write_to_different_folders() -> None:
+    assert {"echoclr.yaml", "echoclr_published.yaml", "moco.yaml", "vicreg.yaml", "default.yaml"} <= {
+        path.name for path in PRETRAININGS
+    }
+    folders = [load_config(PretrainConfig, path).out for path in PRETRAININGS]
+    assert len(set(folders)) == len(folders)
+
+
+@pytest.mark.parametrize("path", PRETRAININGS, ids=name_of)
+def test_every_pretraining_makes_a_step(path: Path) -> None:
+    """With the clips and objectives of the file, on a narrow network and small random pictures."""
+    torch.manual_seed(0)
+    config = load_config(PretrainConfig, path)
+    network = config.encoder
+    if "width" in type(network).model_fields:
+        network = network.model_copy(update={"width": 4})
+    encoder = build_encoder(EncoderMetadata(architecture=network, clip=config.clip, size=SIDE))
+    objective = build_objectives(config.objectives, encoder.dim)
+    objective.check(config.clip)
+    objective.attach(encoder)
+    clips = torch.rand(ITEMS, objective.num_clips, 1, config.clip.num_frames, SIDE, SIDE)
+    videos = torch.zeros(clips.shape[:2], dtype=torch.int64)
+    loss, metrics = objective(encoder, Batch(clips=clips, patients=torch.arange(ITEMS), videos=videos))
+    loss.backward()
+    objective.after_update(encoder)
+    assert loss.isfinite()
+    assert all(value.isfinite() for value in metrics.values())
+    assert all(value.grad is not None for value in encoder.parameters())
+
+
+def test_the_published_recipe_is_the_published_one() -> None:
+    """The figures of the paper, read back from the file."""
+    config = load_config(PretrainConfig, EXPERIMENTS / "pretrain" / "echoclr_published.yaml")
+    contrastive, order = config.objectives
+    objective = Contrastive(contrastive, 512)
+    head = [tuple(value.shape) for value in objective.projection_head.parameters()]
+    assert head == [(256, 512), (256,), (128, 256), (128,)]
+    assert (contrastive.temperature, contrastive.weight, order.weight) == (0.05, 1.0, 1.0)
+    assert (order.num_segments, config.clip.num_frames, config.batch_size) == (4, 4, 392)
+    assert config.clip.clip_seconds / config.clip.num_frames == pytest.approx(1 / 30, rel=1e-3)
+    assert config.augment.shift * 112 / 2 == pytest.approx(8, rel=0.01)
+    assert (config.augment.rotation_degrees, config.augment.flip) == (10, 0.5)
+    assert (config.optimiser.learning_rate, config.optimiser.weight_decay) == (0.1, 0)
+    mended = load_config(PretrainConfig, EXPERIMENTS / "pretrain" / "echoclr.yaml")
+    assert mended.augment.flip == 0
+    assert mended.clip.clip_seconds > 1
