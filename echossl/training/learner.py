@@ -61,6 +61,7 @@ def update(
     if max_gradient_norm is not None:
         clip_grads_with_norm_(learner.parameters(), max_gradient_norm, norm)
     optimiser.step()
+    learner.objective.after_update(learner.encoder)
     return figures
 
 

@@ -124,6 +124,7 @@ def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame)
         encoder = build_encoder(metadata)
         objective = build_objectives(config.objectives, encoder.dim)
     objective.check(config.clip)
+    objective.attach(encoder)
     return Learner(encoder, objective)
 
 

@@ -61,6 +61,7 @@ class Watcher(Objective):
         super().__init__()
         self.real = build_objectives(CONFIG.objectives, encoder_dim)
         self.at_steps, self.event = at_steps, event
+        self.updates = 0
         self.seen: list[tuple[bool, torch.dtype, float]] = []
 
     def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -72,6 +73,10 @@ class Watcher(Objective):
         if batch.step in self.at_steps and self.event.startswith("SIG"):
             os.kill(os.getpid(), signal.Signals[self.event])
         return loss, metrics
+
+    def after_update(self, encoder: Encoder) -> None:
+        del encoder
+        self.updates += 1
 
 
 def make(folder: Path, *, at_steps: tuple[int, ...] = (), event: str = "", resumed_step: int = 0) -> Training:
@@ -156,6 +161,7 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(tmp_path: Path) -> No
     assert [line["loss"] is None for line in lines] == [True, False, False, False]
     states = training.optimiser.state.values()
     assert {int(state["step"]) for state in states} == {5}
+    assert training.learner.objective.updates == 5
 
 
 def test_too_many_in_a_row_stop_the_run_and_leave_the_last_good_weights(tmp_path: Path) -> None:

@@ -1,37 +1,29 @@
-"""Killed at any step, the same command ends with the same weights."""
+"""Killed or stopped at any step, the same command ends with the same weights."""
 
 import json
 import os
 import random
+import re
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 
 import echossl
-from echossl.config.base import load_config
 from echossl.config.data import DataConfig
 from echossl.config.training import PretrainConfig
-from echossl.training.pretrain import pretrain
 
-STEPS = 120
-PROGRAM = """
-import sys
-import torch
-from echossl.config.base import load_config
-from echossl.config.training import PretrainConfig
-from echossl.training.pretrain import pretrain
-from pathlib import Path
-torch.set_num_threads(1)
-pretrain(load_config(PretrainConfig, Path(sys.argv[1])))
-"""
+STEPS = 45
+KILLS = ["SIGKILL"] * 3
+PROGRAM = Path(__file__).with_name("killed_runs.py")
+Job = tuple[str, str, bool, int]  # settings, signal, to the readers too, after which step (0: to the end)
 
 
-def write_config(store: DataConfig, out: Path) -> Path:
+def write_config(store: DataConfig, out: Path, *, workers: int = 0) -> str:
     config = PretrainConfig.model_validate(
         {
             "data": store,
@@ -42,64 +34,90 @@ def write_config(store: DataConfig, out: Path) -> Path:
             "batch_size": 4,
             "checkpoint_every": 7,
             "log_every": 1,
-            "hardware": {"device": "cpu", "precision": "fp32"},
+            "hardware": {"device": "cpu", "precision": "fp32", "workers": workers},
         }
     )
     path = out.with_suffix(".json")
     path.write_text(config.model_dump_json())
-    return path
+    return str(path)
 
 
-def start(config: Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, config], stderr=subprocess.PIPE, text=True, env=environment
-    )
+def run_all(jobs: Sequence[Job], folder: Path) -> tuple[list[int], str]:
+    """Exit codes of the jobs, and all that they said."""
+    said = folder / "said.txt"  # no pipe: the readers of a killed process hold it open for some seconds
+    with said.open("w") as file:
+        answer = subprocess.run(
+            [sys.executable, PROGRAM, json.dumps(jobs)],
+            stderr=file,
+            check=False,
+            timeout=100,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+    text = said.read_text()
+    assert answer.returncode == 0, text
+    return [int(code) for code in re.findall(r"^exit (-?\d+)$", text, re.MULTILINE)], text
 
 
-def steps_logged(out: Path) -> list[int]:
-    path = out / "metrics.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-    return [json.loads(line)["step"] for line in lines if line.endswith("\n")]
-
-
-def kill_at(process: subprocess.Popen[str], out: Path, step: int) -> None:
-    """Wait until a step is done, then kill -9."""
-    deadline = time.monotonic() + 60
-    while not (steps := steps_logged(out)) or steps[-1] < step:
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.kill()
-    process.communicate(timeout=60)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As many threads as in the processes that are killed: their number decides the order of sums."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def losses(out: Path) -> list[tuple[int, float]]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line["loss"]) for line in lines]
 
 
 def require_same_result(first: Path, second: Path) -> None:
     expected, found = echossl.load(first).state_dict(), echossl.load(second).state_dict()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert steps_logged(second) == list(range(1, STEPS + 1))
-    losses = [
-        [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
-        for out in (first, second)
-    ]
-    assert losses[0] == losses[1]
+    assert losses(first) == losses(second)
+    assert [step for step, _ in losses(second)] == list(range(1, STEPS + 1))
 
 
-def test_trap_23_killed_at_a_random_step(store: DataConfig, tmp_path: Path) -> None:
-    whole, out = tmp_path / "whole", tmp_path / "run"
-    pretrain(load_config(PretrainConfig, write_config(store, whole)))
-    config = write_config(store, out)
-    step = random.randint(2, STEPS // 3)  # far from the end, so that the kill comes in time
-    kill_at(start(config), out, step)
-    assert not (out / "encoder.safetensors").exists()
-    pretrain(load_config(PretrainConfig, config))
-    require_same_result(whole, out)
+@dataclass(frozen=True)
+class Runs:
+    """What became of all runs.
+
+    Attributes:
+        folder: where they are.
+        steps: after which steps each was signalled, by its name.
+        codes: the exit codes of its starts, by its name.
+        text: what all of them said.
+    """
+
+    folder: Path
+    steps: dict[str, list[int]]
+    codes: dict[str, list[int]]
+    text: str
+
+
+@pytest.fixture(scope="module")
+def runs(store: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """One run that nobody disturbs, two that are killed three times each, one that is asked to stop twice."""
+    folder = tmp_path_factory.mktemp("runs")
+    signals = {"whole": [], "alone": KILLS, "readers": KILLS, "asked": ["SIGUSR1", "SIGTERM"]}
+    steps: dict[str, list[int]] = {}
+    jobs: list[Job] = []
+    for name, numbers in signals.items():
+        config = write_config(store, folder / name, workers=0 if name in {"whole", "alone"} else 2)
+        # far from the end, so that the signal comes in time
+        steps[name] = sorted(random.sample(range(2, STEPS - 20), len(numbers)))
+        for number, step in zip(numbers, steps[name], strict=True):
+            jobs.append((config, number, name == "asked", step))
+        jobs.append((config, "", False, 0))
+    codes, text = run_all(jobs, folder)
+    rest = iter(codes)
+    return Runs(folder, steps, {name: [next(rest) for _ in [*steps[name], 0]] for name in signals}, text)
+
+
+@pytest.mark.parametrize("name", ["alone", "readers"])
+def test_trap_23_killed_at_random_steps(runs: Runs, name: str) -> None:
+    assert runs.codes["whole"] == [0]
+    assert runs.codes[name] == [-9, -9, -9, 0], runs.steps
+    require_same_result(runs.folder / "whole", runs.folder / name)
+
+
+def test_a_scheduler_that_signals_all_processes_of_a_job(runs: Runs) -> None:
+    assert runs.codes["asked"] == [0, 0, 0], runs.text
+    found = re.findall(rf"(SIG\w+): saved at step (\d+) of {STEPS}; the same command continues", runs.text)
+    assert [name for name, _ in found] == ["SIGUSR1", "SIGTERM"], runs.text
+    for step, (_, saved) in zip(runs.steps["asked"], found, strict=True):
+        assert step <= int(saved) < STEPS
+    assert "is killed by signal" not in runs.text  # what torch says of a lost reader
+    require_same_result(runs.folder / "whole", runs.folder / "asked")
