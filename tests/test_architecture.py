@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "echossl"
 FLOORS = (
-    {"errors", "files", "progress", "config", "runs"},
+    {"errors", "files", "progress", "config", "runs", "distributed"},
     {"video"},
     {"data", "phantom"},
     {"augment", "encoders", "evaluation"},

@@ -75,6 +75,9 @@ class HardwareConfig(Config):
         "auto", description="auto takes bf16 autocast where the device has it."
     )
     workers: int = Field(0, ge=0, description="Processes that read batches; 0 reads in the main one.")
+    sync_batch_norm: bool = Field(
+        True, description="Batch norm over the batches of all training processes, as if there were one."
+    )
 
 
 class WandbConfig(Config):

@@ -19,11 +19,12 @@ class BadVideos:
         folder: the run folder.
         num_videos: videos that are trained on.
         most: share of them that may be unreadable, 0 to 1.
+        writes: whether this process writes the file.
     """
 
-    def __init__(self, folder: Path, *, num_videos: int, most: float) -> None:
+    def __init__(self, folder: Path, *, num_videos: int, most: float, writes: bool = True) -> None:
         self.path = folder / FILE_NAME
-        self._num_videos, self._most = num_videos, most
+        self._num_videos, self._most, self._writes = num_videos, most, writes
         self._reasons = self._read()
 
     def __len__(self) -> int:
@@ -44,12 +45,17 @@ class BadVideos:
         self._reasons |= new
         for path, reason in new.items():
             logger.warning("%s: cannot be read (%s); other clips take its place", path, reason)
+        self._write()
+        if len(self) > self._most * self._num_videos:
+            raise EchosslError(self._too_many())
+
+    def _write(self) -> None:
+        if not self._writes:
+            return
         with atomic_path(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("path", "reason"))
             writer.writerows(self._reasons.items())
-        if len(self) > self._most * self._num_videos:
-            raise EchosslError(self._too_many())
 
     def _too_many(self) -> str:
         lines = [f"{path}: {reason}" for path, reason in self._reasons.items()]

@@ -66,7 +66,7 @@ class Checkpoints:
             EchosslError: if there are checkpoints and all are damaged.
         """
         for leftover in self.folder.glob(".step_*"):  # of a save that was killed
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)  # another process may be faster
         paths = self.paths
         for path in reversed(paths):
             state = _read(path)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from echossl.config.training import HardwareConfig
+from echossl.distributed import world_size
 from echossl.errors import ConfigError
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -55,7 +56,9 @@ class Hardware:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and torch.cuda.is_available() and world_size() > 1:
+        return torch.device("cuda", torch.cuda.current_device())  # the one of this process
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -9,6 +9,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
 from echossl.objectives import Objective
+from echossl.training.distributed import average, average_gradients
 
 
 class Learner(nn.Module):
@@ -51,6 +52,7 @@ def update(
     with autocast:
         loss, metrics = learner(batch)
     loss.backward()
+    average_gradients(learner)
     gradients = [parameter.grad for parameter in learner.parameters() if parameter.grad is not None]
     norm = get_total_norm(gradients)
     figures = _to_floats({"loss": loss, "gradient_norm": norm, **metrics})
@@ -71,6 +73,6 @@ def is_finite(figures: dict[str, float]) -> bool:
 
 
 def _to_floats(figures: dict[str, Tensor]) -> dict[str, float]:
-    """All figures with one wait for the device instead of one each."""
-    values = torch.stack([value.detach().float() for value in figures.values()])
+    """All figures, over all processes, with one wait for the device instead of one each."""
+    values = average(torch.stack([value.detach().float() for value in figures.values()]))
     return dict(zip(figures, values.tolist(), strict=True))

@@ -1,5 +1,6 @@
 """The pre-training loop, from the first update to the last."""
 
+import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,10 +10,13 @@ import torch
 from echossl.augment import Augmentation
 from echossl.config.training import PretrainConfig
 from echossl.data.clips import Batch
+from echossl.distributed import rank, world_size
+from echossl.objectives.gather import gathered
 from echossl.progress import progress
 from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
+from echossl.training.distributed import collected, largest
 from echossl.training.hardware import Hardware
 from echossl.training.interrupt import StoppedError, StopRequest, shielded
 from echossl.training.learner import Learner, is_finite, update
@@ -68,15 +72,18 @@ def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> N
     with StopRequest() as stop, progress("pretraining", total=steps, unit="steps", done=first_step) as bar:
         for step, batch in zip(range(first_step, steps), shielded(batches), strict=True):
             figures = make_step(training, batch, step=step)
-            rate.add(batch.clips.shape[0] * batch.clips.shape[1])
+            rate.add(batch.clips.shape[0] * batch.clips.shape[1] * world_size())
             done = step + 1
             if done % config.log_every == 0 or done == steps:
                 write_figures(training, done, figures | {"clips_per_second": rate.read()})
             bar.advance(note=f"loss {figures['loss']:.3f}")
-            if done % config.checkpoint_every == 0 or done == steps or stop.asked:
+            asked = largest(stop.asked or 0, training.hardware.device)  # of any process
+            is_due = done % config.checkpoint_every == 0 or done == steps or asked
+            if is_due and rank() == 0:
                 training.checkpoints.save(done, training.learner, training.optimiser)
-            if stop.asked and done < steps:
-                raise StoppedError(stop.asked, f"saved at step {done} of {steps}; the same command continues")
+            if asked and done < steps:
+                message = f"saved at step {done} of {steps}; the same command continues"
+                raise StoppedError(signal.Signals(asked), message)
 
 
 def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float]:
@@ -86,19 +93,21 @@ def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float
         What :func:`echossl.training.learner.update` measured, and the learning rate.
     """
     config, hardware = training.config, training.hardware
-    training.bad_videos.add(batch.bad)
+    training.bad_videos.add(collected(batch.bad, hardware.device))
     rate = learning_rate(step, config.optimiser)
     set_learning_rate(training.optimiser, rate)
     batch = batch.to(hardware.device)
+    first_clip = rank() * batch.clips.shape[0] * batch.clips.shape[1]
+    clips = training.augmentation(batch.clips, step=step, first_clip=first_clip)
     figures = update(
         training.learner,
         training.optimiser,
-        replace(batch, clips=training.augmentation(batch.clips, step=step)),
+        replace(batch, clips=clips),
         autocast=hardware.autocast(),
         max_gradient_norm=config.max_gradient_norm,
     )
     if not is_finite(figures):
-        training.bad_steps.add(step + 1, figures, batch.videos.flatten().tolist())
+        training.bad_steps.add(step + 1, figures, gathered(batch.videos).flatten().tolist())
     return figures | {"learning_rate": rate}
 
 

@@ -1,6 +1,8 @@
 """``echossl pretrain``: from a manifest and a clip store to ``encoder.safetensors``."""
 
 import json
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,7 @@ from echossl.config.training import PretrainConfig
 from echossl.data.clips import PairSampler, TrainingClips, step_loader
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
+from echossl.distributed import rank, world_size
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.files import FILE_NAME, save_encoder
 from echossl.errors import UserError
@@ -20,10 +23,11 @@ from echossl.runs import RunFolder
 from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
+from echossl.training.distributed import process_group, require_same_step, share_batch_norm, writer_first
 from echossl.training.hardware import Hardware
 from echossl.training.learner import Learner
 from echossl.training.logging import FILE_NAME as METRICS_NAME
-from echossl.training.logging import MetricsLog, open_wandb, require_wandb
+from echossl.training.logging import Log, MetricsLog, open_wandb, require_wandb
 from echossl.training.loop import Training, train
 from echossl.training.optimiser import build_optimiser
 from echossl.training.statistics import grey_statistics
@@ -45,48 +49,90 @@ def pretrain(config: PretrainConfig) -> Path:
         StoppedError: if the run was asked to stop and has saved its state.
         EchosslError: if training fails.
     """
-    encoder_file = config.out / FILE_NAME
-    if RunFolder(config.out).result is not None:
-        RunFolder.open(config.out, config, command="pretrain")  # refuses a finished run of other settings
+    with process_group():
+        encoder_file = config.out / FILE_NAME
+        if RunFolder(config.out).result is not None:
+            RunFolder.open(config.out, config, command="pretrain")  # refuses a finished run of other settings
+            return encoder_file
+        parts = build_parts(config)
+        require_wandb(config.wandb)
+        with writer_first():
+            run = RunFolder.open(config.out, config, command="pretrain")
+        train_parts(config, parts, run)
+        with writer_first():
+            if rank() == 0:
+                save_encoder(parts.learner.encoder, encoder_file)
+                run.finish(summarise(config, parts.learner, parts.hardware, parts.table))
         return encoder_file
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of, before anything is written.
+
+    Attributes:
+        hardware: device and precision.
+        store: the clips.
+        table: the videos that are trained on.
+        learner: with random weights, or those it starts from, on the device.
+        clips: the batches.
+    """
+
+    hardware: Hardware
+    store: ClipStore
+    table: pd.DataFrame
+    learner: Learner
+    clips: TrainingClips
+
+
+def build_parts(config: PretrainConfig) -> Parts:
+    """Make everything that can fail because of the settings; writes nothing.
+
+    Raises:
+        UserError: if settings, manifest or store are wrong.
+    """
     hardware = Hardware.resolve(config.hardware)
     store, table = select_videos(config)
     learner = build_learner(config, store, table)
     clips = build_clips(config, learner, store, table)
-    require_wandb(config.wandb)
+    if config.hardware.sync_batch_norm:
+        share_batch_norm(learner, hardware.device)
+    return Parts(hardware, store, table, hardware.place(learner), clips)
 
-    run = RunFolder.open(config.out, config, command="pretrain")
-    hardware.place(learner)
+
+def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
+    """Go on from the newest checkpoint to the last step. One process writes, all others only compute."""
+    learner, hardware, writes = parts.learner, parts.hardware, rank() == 0
     optimiser = build_optimiser(learner, config.optimiser)
     checkpoints = Checkpoints(run.path / "checkpoints", keep=config.keep_checkpoints)
-    first_step = checkpoints.restore(learner, optimiser)
+    with writer_first():
+        first_step = checkpoints.restore(learner, optimiser)
+    require_same_step(first_step, hardware.device)
     batches = step_loader(
-        clips,
+        parts.clips,
         first_step=first_step,
         workers=hardware.workers,
         pin_memory=hardware.device.type == "cuda",
     )
-    with (
-        MetricsLog(run.path / METRICS_NAME, resumed_step=first_step) as metrics,
-        open_wandb(config.wandb, folder=run.path, settings=config) as wandb,
-    ):
-        augmentation = Augmentation(config.augment, seed=config.seed)
-        logs = (metrics, wandb)
-        bad = BadVideos(run.path, num_videos=len(table), most=config.data.max_bad_fraction)
+    with ExitStack() as stack:
+        logs: list[Log] = []
+        if writes:
+            logs.append(stack.enter_context(MetricsLog(run.path / METRICS_NAME, resumed_step=first_step)))
+            logs.append(stack.enter_context(open_wandb(config.wandb, folder=run.path, settings=config)))
+        most_bad = config.data.max_bad_fraction
+        bad = BadVideos(run.path, num_videos=len(parts.table), most=most_bad, writes=writes)
         skipped = BadSteps(
             run.path,
             most=config.max_bad_steps,
-            paths=store.table["path"].tolist(),
+            paths=parts.store.table["path"].tolist(),
             resumed_step=first_step,
+            writes=writes,
         )
+        augmentation = Augmentation(config.augment, seed=config.seed)
         training = Training(
-            config, learner, optimiser, augmentation, hardware, checkpoints, logs, bad, skipped
+            config, learner, optimiser, augmentation, hardware, checkpoints, tuple(logs), bad, skipped
         )
         train(training, batches, first_step=first_step)
-
-    save_encoder(learner.encoder, encoder_file)
-    run.finish(summarise(config, learner, hardware, table))
-    return encoder_file
 
 
 def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:
@@ -95,7 +141,7 @@ def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:
     Raises:
         UserError: if the split has no videos.
     """
-    manifest = read_manifest(config.data.manifest)
+    manifest = read_manifest(config.data.manifest, files_needed=False)
     if "split" in manifest:
         found = sorted(set(manifest["split"]))
         manifest = manifest[manifest["split"] == config.split]
@@ -131,7 +177,16 @@ def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame)
 def build_clips(
     config: PretrainConfig, learner: Learner, store: ClipStore, table: pd.DataFrame
 ) -> TrainingClips:
-    """The batches that the objective asks for."""
+    """The batches that the objective asks for, this process's share of them.
+
+    Raises:
+        UserError: if the batch cannot be shared evenly by the processes.
+    """
+    if config.batch_size % world_size():
+        raise UserError(
+            f"batch_size: {config.batch_size} patients cannot be shared evenly by {world_size()} processes; "
+            f"make it a multiple of {world_size()}"
+        )
     sampler = PairSampler(
         table,
         positives=learner.objective.positives or "two_videos",
@@ -140,7 +195,7 @@ def build_clips(
         clip=config.clip,
         seed=config.seed,
     )
-    return TrainingClips(store, sampler, steps=config.optimiser.steps)
+    return TrainingClips(store, sampler, steps=config.optimiser.steps, rank=rank(), world_size=world_size())
 
 
 def provenance(config: PretrainConfig, table: pd.DataFrame) -> dict[str, str]:
