@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Conv3d(nn.Conv3d):
-    """``nn.Conv3d`` without two faults of oneDNN's bfloat16 weight gradient (oneDNN 3.11, PyTorch 2.12).
+    """``nn.Conv3d`` without three faults of oneDNN's weight gradient (oneDNN 3.11, PyTorch 2.12).
 
     Seen on processors with AVX-512 BF16, where the kernel in use is ``jit_bf16:avx512_core_bf16``:
 
@@ -14,7 +14,10 @@ class Conv3d(nn.Conv3d):
       black frames beforehand is the same convolution and is computed correctly.
     - A single row or column and a stride: it writes beyond its buffer. float32 is correct.
 
-    Neither costs anything for clips of other shapes.
+    - A kernel of five or more over a clip that is hardly longer or wider than it: both of the above, and with
+      a stride and channels-last also in float32. Padding beforehand is correct.
+
+    None costs anything for clips of other shapes.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that PyTorch gives it
@@ -22,12 +25,24 @@ class Conv3d(nn.Conv3d):
         if input.device.type != "cpu":
             return super().forward(input)
         num_frames, height, width = input.shape[2:]
+        if self._is_hardly_longer(input.shape[2:]):
+            return self._with_black_borders(input)
         if 1 in {height, width}:
             with torch.autocast("cpu", enabled=False):
                 return super().forward(input.float())
         if num_frames == 2 and self.stride[0] == 1:
             return self._with_black_frames(input)
         return super().forward(input)
+
+    def _is_hardly_longer(self, lengths: torch.Size) -> bool:
+        """Whether a kernel of five or more takes up nearly all of an axis."""
+        axes = zip(lengths, self.kernel_size, self.stride, strict=True)
+        return any(kernel >= 5 and length <= kernel + stride for length, kernel, stride in axes)
+
+    def _with_black_borders(self, clips: Tensor) -> Tensor:
+        frames, rows, columns = (int(amount) for amount in self.padding)
+        padded = F.pad(clips, (columns, columns, rows, rows, frames, frames))
+        return F.conv3d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def _with_black_frames(self, clips: Tensor) -> Tensor:
         frames, rows, columns = (int(amount) for amount in self.padding)

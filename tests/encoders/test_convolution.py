@@ -15,8 +15,14 @@ KINDS = {
     "block": ((3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 2, 3, 6)),
     "shrinking block": ((3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 2, 3, 6)),
     "shortcut": ((1, 1, 1), (2, 2, 2), (0, 0, 0), (1, 2, 3, 6)),
-    "stem": ((3, 7, 7), (1, 2, 2), (1, 3, 3), (8, 15)),
+    "stem": ((3, 7, 7), (1, 2, 2), (1, 3, 3), (2, 8, 15)),
+    "long in time": ((7, 1, 1), (1, 1, 1), (3, 0, 0), (2, 8)),
+    "long in time, shrinking": ((7, 1, 1), (2, 1, 1), (3, 0, 0), (2, 8)),
+    "fast to slow": ((7, 1, 1), (4, 1, 1), (3, 0, 0), (2, 8)),
+    "fast stem": ((5, 7, 7), (1, 2, 2), (2, 3, 3), (2, 12)),
 }
+# of SlowFast, S3D and X3D, whose kernels are as long as a clip
+LONG = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
@@ -27,7 +33,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 def test_bfloat16_gradients_equal_those_of_float64(name: str) -> None:
     """Two frames, or one row with a stride, give garbage in plain PyTorch 2.12 on AVX-512 BF16."""
     kernel, stride, padding, sides = KINDS[name]
-    for num_frames, side in itertools.product((1, 2, 3, 4), sides):
+    for num_frames, side in itertools.product(LONG if kernel[0] > 3 else (1, 2, 3, 4), sides):
         torch.manual_seed(0)
         layer = Conv3d(8, 16, kernel, stride=stride, padding=padding, bias=False)
         layer = layer.to(memory_format=torch.channels_last_3d)
@@ -47,6 +53,21 @@ def test_bfloat16_gradients_equal_those_of_float64(name: str) -> None:
             relative_error(layer.weight.grad, exact_weight.grad),
         )
         assert max(errors) < 0.02, (num_frames, side, errors)
+
+
+def test_depthwise_convolutions_over_short_clips() -> None:
+    for num_frames in range(1, 8):
+        torch.manual_seed(num_frames)
+        layer = Conv3d(24, 24, (5, 1, 1), padding=(2, 0, 0), groups=24, bias=False)
+        clips = torch.randn(4, 24, num_frames, 8, 8).bfloat16()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = layer(clips)
+        weighting = torch.randn(out.shape)
+        (out.float() * weighting).sum().backward()
+        weight = layer.weight.detach().double().requires_grad_()
+        exact = F.conv3d(clips.double(), weight, padding=(2, 0, 0), groups=24)
+        (exact * weighting).sum().backward()
+        assert relative_error(layer.weight.grad, weight.grad) < 0.02, num_frames
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3])
