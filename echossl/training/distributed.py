@@ -34,7 +34,8 @@ def process_group() -> Iterator[None]:
         return
     has_gpu = torch.cuda.is_available()
     if has_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        # some schedulers show each process a single GPU, its own
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     dist.init_process_group("nccl" if has_gpu else "gloo", timeout=PATIENCE)
     if rank() > 0:
         os.environ[QUIET] = "1"  # one process shows the progress of all

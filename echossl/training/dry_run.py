@@ -132,15 +132,15 @@ def _estimate(
 
 def checkpoint_bytes(learner: Learner) -> int:
     """Weights, buffers and the optimiser's numbers."""
-    trained = (parameter for parameter in learner.parameters() if parameter.requires_grad)
-    states = sum(STATES_PER_WEIGHT * parameter.nbytes for parameter in trained)
-    return states + sum(value.nbytes for value in learner.state_dict().values())
+    trained = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    tensors = [*trained * STATES_PER_WEIGHT, *learner.state_dict().values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    most: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024  # Linux counts in KiB
 
 
