@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_with_gradient
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -15,8 +15,7 @@ from echossl.distributed import rank, world_size
 from echossl.errors import EchosslError
 from echossl.progress import QUIET
 
-# torch's own lack types
-all_reduce: Callable[[Tensor], Tensor] = dist_with_gradient.all_reduce
+# torch's own lacks types
 synchronised: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
 # reading a large manifest and store on the slowest node must fit in
 PATIENCE = timedelta(minutes=30)
@@ -111,6 +110,25 @@ def require_same_step(step: int, device: torch.device) -> None:
         )
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over the processes, whose gradient is the sum of the gradients of all processes."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+summed: Callable[[Tensor], Tensor] = _Sum.apply
+
+
 class _GatheredBatchNorm(_BatchNorm):
     """Batch normalisation with the statistics of all processes, where torch has none: on CPUs.
 
@@ -125,9 +143,9 @@ class _GatheredBatchNorm(_BatchNorm):
         axes = [axis for axis in range(values.ndim) if axis != 1]
         shape = [1, -1, *[1] * (values.ndim - 2)]
         count = values.numel() // values.shape[1] * world_size()
-        mean = all_reduce(values.float().sum(axes)) / count
+        mean = summed(values.float().sum(axes)) / count
         centred = values.float() - mean.view(shape)
-        variance = all_reduce(centred.square().sum(axes)) / count
+        variance = summed(centred.square().sum(axes)) / count
         self._follow(mean.detach(), variance.detach() * count / (count - 1))
         scale = torch.rsqrt(variance + self.eps)
         if self.weight is not None:
