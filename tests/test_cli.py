@@ -13,7 +13,7 @@ import pytest
 
 COMMANDS = (
     *("demo", "phantom", "index", "check", "prepare", "pretrain", "finetune"),
-    *("evaluate", "compare", "explain", "embed", "sweep", "report", "options", "doctor"),
+    *("evaluate", "compare", "explain", "embed", "sweep", "report", "options", "doctor", "augment-preview"),
 )
 # small enough for seconds, large enough for every stage to be real
 SMALL_VIDEOS = [
@@ -108,6 +108,35 @@ def test_options_of_index_list_every_layout(tmp_path: Path) -> None:
     assert "\n  patient_pattern = " in text
 
 
+def test_nothing_of_the_user_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,patient_id,my_label\na.avi,p1,1\n")
+    (tmp_path / "a.avi").write_bytes(b"no video")
+    before = (tmp_path / "manifest.csv").read_bytes()
+    for words in (["index", "folder", "."], ["check", "manifest.csv", "-o", "manifest.csv"]):
+        done = echossl(*words, folder=tmp_path)
+        assert done.returncode == 2
+        assert "is there already" in done.stderr
+        assert (tmp_path / "manifest.csv").read_bytes() == before
+    run("index", "folder", ".", "--overwrite", folder=tmp_path)
+    assert (tmp_path / "manifest.csv").read_bytes() != before
+
+
+def test_places_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.avi").write_bytes(b"no video")
+    done = echossl("index", "folder", ".", "-o", "/proc/absent/x.csv", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "/proc/absent" in done.stderr
+
+
+def test_a_table_in_the_place_of_settings_is_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,patient_id,report\na.avi,p1,Mr Doe: severe: stenosis\n")
+    done = echossl("prepare", "m.csv", "out=store", folder=tmp_path)
+    assert done.returncode == 2
+    assert "manifest=m.csv" in done.stderr
+    assert "Doe" not in done.stderr
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in echossl("--debug", "evaluate", "absent.csv", folder=tmp_path).stderr
 
@@ -166,6 +195,7 @@ def test_the_whole_path_command_by_command(prepared: Path) -> None:
     assert "AUROC" in run("evaluate", "runs/b/predictions.csv", folder=prepared)
     run("explain", "run=runs/b", "out=maps", "studies=2", "region=phantom", folder=prepared)
     assert len(list(prepared.glob("maps/*/overlay.mp4"))) == 4
+    assert "2 clips" in run("augment-preview", "store", "blur=1", "--clips", "2", folder=prepared)
     assert "96 clips, 128 numbers each" in run("embed", "runs/a", "store", folder=prepared)
     assert np.load(prepared / "embeddings.npz")["features"].shape == (96, 128)
 

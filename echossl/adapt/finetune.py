@@ -68,7 +68,8 @@ def finetune(config: FinetuneConfig) -> Path:
     started = time.monotonic()
     column = config.labels.column
     store = ClipStore.open(config.data.store)
-    table = store.rows_for(read_manifest(config.data.manifest, binary_columns=[column]))
+    manifest = read_manifest(config.data.manifest, binary_columns=[column], files_needed=False)
+    table = store.rows_for(manifest)
     budget = draw_budget(table, config.labels, split=config.train_split)
     budget.write(config.out / BUDGET_NAME)
     most = config.data.max_bad_fraction

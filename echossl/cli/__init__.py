@@ -18,6 +18,7 @@ COMMANDS = (
     data.index,
     data.check,
     data.prepare,
+    data.augment_preview,
     learn.pretrain,
     learn.finetune,
     judge.evaluate,
@@ -58,6 +59,13 @@ def main() -> None:
             raise
         typer.echo(f"echossl: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if "--debug" in sys.argv or error.filename is None:
+            raise
+        typer.echo(
+            f"echossl: {error.filename}: {error.strerror}; check the path and its permissions", err=True
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("echossl: interrupted; the same command continues", err=True)
         sys.exit(130)

@@ -8,7 +8,7 @@ import typer
 
 from echossl.cli.words import AsJson, Out, Words, settings
 from echossl.config import load_config
-from echossl.errors import ConfigError
+from echossl.errors import ConfigError, UserError
 
 
 def phantom(
@@ -39,8 +39,15 @@ def index(
     split: Annotated[list[str] | None, typer.Option(help="Split and share, for example train=0.8.")] = None,
     stratify: Annotated[str | None, typer.Option(help="Label column that is split evenly.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a manifest that is there.")] = False,
 ) -> None:
     """List the videos of a data set or a folder in a manifest."""
+    if out.exists() and not overwrite:
+        raise UserError(
+            f"{out}: is there already, perhaps with labels of yours; give another -o, or --overwrite"
+        )
+    if stratify and not split:
+        raise UserError("--stratify: there is nothing to split; add --split train=0.8 --split test=0.2")
     from echossl.data.sources import index_source
 
     shares = _shares(split or [])
@@ -59,7 +66,7 @@ def check(
         typer.Argument(metavar="[KEY=VALUE]...", help="Settings; `echossl options check` lists them."),
     ] = None,
     out: Out = Path("check.csv"),
-    workers: Annotated[int, typer.Option(help="Processes; 0 takes one per core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes one per core.")] = 0,
 ) -> None:
     """Decode every video of a manifest and name what cannot be used. Exit code 1 if there is any."""
     from echossl.config.data import CheckConfig
@@ -67,8 +74,9 @@ def check(
     config = load_config(CheckConfig, None, [f"manifest={manifest}", f"workers={workers}", *(words or [])])
 
     from echossl.data.check import check as check_manifest
-    from echossl.data.check import summarise_check, write_check
+    from echossl.data.check import refuse_other_table, summarise_check, write_check
 
+    refuse_other_table(out)
     table = check_manifest(config)
     write_check(table, out)
     typer.echo("\n".join([*summarise_check(table), f"details: {out}"]))
@@ -112,6 +120,25 @@ def prepare(
 
         count = write_audit(config.out, audit)
         typer.echo(f"{audit}: {count} videos before and after; look for text that survived")
+
+
+def augment_preview(
+    store: Annotated[Path, typer.Argument(help="Clip store.")],
+    words: Words = None,
+    out: Out = Path("preview.png"),
+    clips: Annotated[int, typer.Option(min=1, help="Clips that are shown.")] = 4,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of each.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+) -> None:
+    """Draw what each augmentation does to some clips of a store."""
+    from echossl.config.training import AugmentConfig
+
+    config = settings(AugmentConfig, words)
+
+    from echossl.augment.preview import write_preview
+
+    count = write_preview(store, out, config=config, clips=clips, draws=draws, seed=seed)
+    typer.echo(f"{out}: {count} clips")
 
 
 def doctor(as_json: AsJson = False) -> None:

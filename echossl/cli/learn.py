@@ -50,7 +50,7 @@ def embed(
     encoder: Annotated[Path, typer.Argument(help="encoder.safetensors or a run folder.")],
     store: Annotated[Path, typer.Argument(help="Clip store.")],
     out: Out = Path("embeddings.npz"),
-    clips_per_video: Annotated[int, typer.Option(help="Clips of each video.")] = 2,
+    clips_per_video: Annotated[int, typer.Option(min=1, help="Clips of each video.")] = 2,
     policy: Annotated[
         ClipPolicy, typer.Option(help="Which clips: evenly spread, drawn, the middle one, or end to end.")
     ] = "uniform",

@@ -40,8 +40,10 @@ def load_config(model: type[Model], path: Path | None, overrides: Sequence[str] 
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        where = str(path) if path else "command line"
-        lines = [f"{where}: {_explain(model, fault)}" for fault in _innermost(error.errors())]
+        given = {word.partition("=")[0] for word in overrides}
+        lines = [
+            f"{_where(path, given, fault)}: {_explain(model, fault)}" for fault in _innermost(error.errors())
+        ]
         raise ConfigError("\n".join(lines)) from error
 
 
@@ -51,8 +53,13 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not a YAML file ({reason})") from error
+        # what stands there is not quoted: it may be a table of patients
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark else ""
+        raise ConfigError(
+            f"{path}: not a YAML file{place}; a file of settings comes first, other files are given as "
+            f"key=value, for example manifest={path.name}"
+        ) from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {type(values).__name__}, expected keys and values")
     # a run.json keeps the settings under "config", so that a finished run can be repeated from it
@@ -136,6 +143,13 @@ def _position(here: list[Any], key: str, word: str) -> int:
     if not key.isdigit() or int(key) >= len(here):
         raise ConfigError(f"command line: {word!r}: {key} must be a number from 0 to {len(here) - 1}")
     return int(key)
+
+
+def _where(path: Path | None, given: set[str], fault: ErrorDetails) -> str:
+    """Whether a fault stands in the file or in a word of the command line."""
+    key = ".".join(str(part) for part in fault["loc"])
+    is_word = any(key == word or key.startswith(f"{word}.") for word in given)
+    return str(path) if path and not is_word else "command line"
 
 
 def _innermost(faults: list[ErrorDetails]) -> list[ErrorDetails]:

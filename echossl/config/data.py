@@ -35,7 +35,7 @@ class PrepareConfig(Config):
         description="Blank what lies outside the ultrasound sector and crop to it, only blank, or keep all.",
     )
     doppler: Literal["keep", "blank"] = Field(
-        "keep", description="Colour Doppler inside the sector: keep it, in grey, or blank its pixels."
+        "keep", description="Colour Doppler inside the sector: keep it (as grey), or blank its pixels."
     )
     format: Literal["raw", "compressed", "files"] = Field(
         "raw",

@@ -15,7 +15,7 @@ from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
 from echossl.config.sources import Source
 from echossl.config.study import DemoConfig, StudyConfig
-from echossl.config.training import PretrainConfig
+from echossl.config.training import AugmentConfig, PretrainConfig
 from echossl.errors import ConfigError
 
 COMMANDS: dict[str, type[Config]] = {
@@ -23,6 +23,7 @@ COMMANDS: dict[str, type[Config]] = {
     "phantom": PhantomConfig,
     "check": CheckConfig,
     "prepare": PrepareConfig,
+    "augment-preview": AugmentConfig,
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "evaluate": BootstrapConfig,
@@ -55,7 +56,8 @@ def _source_lines() -> Iterator[str]:
 
 def _lines(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        yield f"{prefix}{name} = {_default(field)}  # {field.description}"
+        # only the word that chooses one of several blocks has no description of its own
+        yield f"{prefix}{name} = {_default(field)}  # {field.description or 'chooses this block'}"
         choices = [part for part in _models(field.annotation) if part is not model]
         for choice in choices:
             inner = f"{prefix}{name}." if len(choices) == 1 else f"{prefix}{name}<{_name(choice)}>."

@@ -17,6 +17,7 @@ CAPTION_PIXELS = 16
 GAP_PIXELS = 8
 PAIRS_PER_LINE = 5
 # a sheet of more would be too large for most viewers
+HEADER_ROWS = 1
 MOST_VIDEOS = 400
 FRAMES_PER_BLOCK = 256
 BACKGROUND, INK = (48, 48, 48), (255, 255, 255)
@@ -27,9 +28,9 @@ def write_audit(store_path: Path, out: Path, *, count: int = 100, seed: int = 0)
     """Draw pictures before and after of random videos of a store.
 
     Before: the frame in the middle of the source file, text and all. After: the brightest value that each
-    pixel has in any stored frame, so that text which shows in a single frame shows here too. Captions are row
-    numbers of the store's table, never a path or an id. The sheet itself shows what the files show: treat it
-    as confidential as them.
+    pixel has in any stored frame, so that text which shows in a single frame shows here too. Captions are
+    rows of the store's ``index.csv`` as a spreadsheet counts them (the header is row 1), never a path or an
+    id. The sheet itself shows what the files show: treat it as confidential as them.
 
     Args:
         store_path: a finished clip store.
@@ -108,7 +109,7 @@ def _corners(count: int) -> Iterator[tuple[int, int]]:
 
 def _draw_pair(sheet: Tile, corner: tuple[int, int], row: int, before: Tile | str, after: Tile | str) -> None:
     left, top = corner
-    ImageDraw.Draw(sheet).text((left, top), f"row {row}", fill=INK, font_size=12)
+    ImageDraw.Draw(sheet).text((left, top), f"row {row + HEADER_ROWS + 1}", fill=INK, font_size=12)
     for number, picture in enumerate((before, after)):
         place = (left + number * (TILE_PIXELS + 2), top + CAPTION_PIXELS)
         sheet.paste(_tile(picture), place)

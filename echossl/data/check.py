@@ -14,6 +14,7 @@ from echossl.data.across import duplicate_findings, first_with_same_pixels, spli
 from echossl.data.check_video import Checked, check_video, refused
 from echossl.data.manifest import read_manifest
 from echossl.data.workers import leave_if_stopped, run_jobs, working_on
+from echossl.errors import UserError
 from echossl.files import atomic_path
 from echossl.progress import progress
 
@@ -97,6 +98,16 @@ def summarise_check(table: pd.DataFrame) -> list[str]:
         example = {kind: f"{path}: {text.partition(': ')[2]}" for kind, path, text in reversed(found)}
         lines += [f"{column} {kind}: {count}, first {example[kind]}" for kind, count in counts.most_common()]
     return lines
+
+
+def refuse_other_table(out: Path) -> None:
+    """Keep a table that is no check of videos, for example the manifest itself, from being replaced.
+
+    Raises:
+        UserError: if there is such a file.
+    """
+    if out.is_file() and "problem" not in pd.read_csv(out, nrows=0, encoding_errors="replace").columns:
+        raise UserError(f"{out}: is there already and no table of an earlier check; give another -o")
 
 
 def write_check(table: pd.DataFrame, out: Path) -> None:

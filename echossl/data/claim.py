@@ -38,7 +38,7 @@ def claim_folder(config: PrepareConfig) -> None:
         with short_lock(config.out):
             if not path.is_file():
                 write_json(path, settings_of(config))
-    before, now = json.loads(path.read_text(encoding="utf-8")), settings_of(config)
+    before, now = _read(path), settings_of(config)
     if before.get("format_version") != FORMAT_VERSION:
         raise RunFolderError(
             f"{config.out}: holds a clip store of format {before.get('format_version')}, this version makes "
@@ -54,6 +54,14 @@ def claim_folder(config: PrepareConfig) -> None:
             f"{config.out}: holds a clip store with other settings; choose another folder or remove it\n  "
             + "\n  ".join(changed)
         )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunFolderError(f"{path}: is damaged ({error}); remove the folder or choose another") from error
+    return settings
 
 
 @contextmanager

@@ -10,12 +10,17 @@ from echossl.data.cells import EMPTY_AMONG_NUMBERS
 from echossl.video.kinds import is_file, is_folder
 
 # a wrong root makes every row a fault; beyond this many of one kind only their number is said
-MOST_LINES_OF_A_KIND = 100
+MOST_LINES_OF_A_KIND = 10
 BINARY_WORDS = (*EMPTY_AMONG_NUMBERS, "0", "1", "0.0", "1.0")
 
 
 def find_faults(
-    table: pd.DataFrame, required: Sequence[str], binary: Sequence[str], *, lenient: bool = False
+    table: pd.DataFrame,
+    required: Sequence[str],
+    binary: Sequence[str],
+    *,
+    lenient: bool = False,
+    files_needed: bool = True,
 ) -> list[str]:
     """Every fault of a table.
 
@@ -24,6 +29,7 @@ def find_faults(
         required: columns that must be there.
         binary: columns that must be there and hold 0, 1 or nothing.
         lenient: let missing files and patients in two splits pass.
+        files_needed: whether the files must be there.
 
     Returns:
         One line per fault; an empty list if the table is fine.
@@ -37,7 +43,8 @@ def find_faults(
     checks = [
         _empty_cells(table, required),
         _duplicate_paths(table),
-        *([] if lenient else [_missing_files(table), _patients_in_two_splits(table)]),
+        *([_missing_files(table)] if files_needed and not lenient else []),
+        *([] if lenient else [_patients_in_two_splits(table)]),
         _partly_filled_split(table),
         _studies_of_two_patients(table),
         _frame_rates(table),

@@ -19,19 +19,22 @@ REQUIRED_COLUMNS = ("path", "patient_id")
 TEXT_COLUMNS = ("path", "patient_id", "study_id", "view", "side", "source", "split", "report")
 
 
-def read_manifest(path: Path, *, binary_columns: Sequence[str] = (), lenient: bool = False) -> pd.DataFrame:
+def read_manifest(
+    path: Path, *, binary_columns: Sequence[str] = (), lenient: bool = False, files_needed: bool = True
+) -> pd.DataFrame:
     """Read and check a manifest.
 
     Args:
         path: a ``.csv`` (UTF-8, commas) or ``.parquet`` file.
         binary_columns: label columns that must be there and hold 0, 1 or nothing.
         lenient: let missing files and patients in two splits pass, for one who tells them video by video.
+        files_needed: whether the video files must be there; training reads them from a clip store.
 
     Returns:
         The table in file order. ``path`` is absolute (relative ones start at the manifest's folder), ids are
         text as they stand (``007`` stays ``007``), a missing ``study_id`` is the ``patient_id``, other text
         columns hold ``""`` where empty. Label columns hold NaN where empty, and are numbers if all values
-        are. A ``split`` column without any value is left out.
+        are. A ``split`` column without any value is left out. ``attrs["folder"]`` is the manifest's folder.
 
     Raises:
         ManifestError: one line per fault, naming the file and the row as a spreadsheet counts (header = 1).
@@ -41,11 +44,13 @@ def read_manifest(path: Path, *, binary_columns: Sequence[str] = (), lenient: bo
         raise ManifestError(f"{path}: no such file; make a manifest with echossl index")
     cells = read_parquet_cells(path) if path.suffix == ".parquet" else read_csv_cells(path)
     table = _with_absolute_paths(cells.table, path.absolute().parent)
-    faults = find_faults(table, REQUIRED_COLUMNS, binary_columns, lenient=lenient)
+    faults = find_faults(table, REQUIRED_COLUMNS, binary_columns, lenient=lenient, files_needed=files_needed)
     faults = [*cells.faults, *faults]
     if faults:
         raise ManifestError("\n".join(f"{path}: {fault}" for fault in faults))
-    return _typed(table)
+    typed = _typed(table)
+    typed.attrs["folder"] = str(path.absolute().parent)
+    return typed
 
 
 def write_manifest(table: pd.DataFrame, path: Path) -> None:

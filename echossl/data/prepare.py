@@ -28,6 +28,7 @@ from echossl.data.store_tables import (
     INDEX_COLUMNS,
     INDEX_FILE,
     REJECTED_FILE,
+    SETTINGS_FILE,
     STORE_FILE,
     read_store_file,
     read_table,
@@ -115,7 +116,8 @@ def _digest(table: pd.DataFrame) -> str:
 
 def _summary_if_finished(config: PrepareConfig, terms: Terms) -> PrepareSummary | None:
     content = read_store_file(config.out)
-    if content is None or content["manifest_digest"] != terms.manifest_digest:
+    is_whole = all((config.out / name).is_file() for name in (INDEX_FILE, REJECTED_FILE))
+    if content is None or not is_whole or content["manifest_digest"] != terms.manifest_digest:
         return None
     return PrepareSummary(**content["summary"])
 
@@ -123,7 +125,7 @@ def _summary_if_finished(config: PrepareConfig, terms: Terms) -> PrepareSummary 
 def _begin(config: PrepareConfig, table: pd.DataFrame, terms: Terms) -> Plan:
     """Plan afresh, with nobody else at work: all that does not belong here is from runs that are over."""
     plan = make_plan(table, config)
-    if (config.out / STORE_FILE).is_file():
+    if (config.out / STORE_FILE).is_file() and (config.out / INDEX_FILE).is_file():
         _give_up_store(config, table, plan)
     (config.out / PLAN_FILE).unlink(missing_ok=True)
     remove_leftovers(config.out, plan.kept)
@@ -241,6 +243,9 @@ def _mark_as_whole(config: PrepareConfig, rows: pd.DataFrame, summary: PrepareSu
     if stored.empty:
         # nothing is worth keeping, so that parts try again too
         remove_leftovers(config.out, ())
+        if terms.num_parts == 1:
+            # the folder is free for other settings, which may be what helps
+            (config.out / SETTINGS_FILE).unlink()
         path, reason = rejected[["path", "reason"]].iloc[0]
         raise UserError(
             f"{config.manifest}: none of {len(rows)} videos can be read; the first: {path}: {reason}"
@@ -250,6 +255,8 @@ def _mark_as_whole(config: PrepareConfig, rows: pd.DataFrame, summary: PrepareSu
     with atomic_path(config.out / REJECTED_FILE) as path:
         rejected[["path", "reason"]].to_csv(path, index=False)
     content = {"settings": settings_of(config), "manifest": str(config.manifest)}
+    # paths are absolute: by this folder they are found again after all has moved
+    content["manifest_folder"] = str(config.manifest.absolute().parent)
     content |= {"manifest_digest": terms.manifest_digest, "summary": asdict(summary)}
     write_json(config.out / STORE_FILE, content)
     for path in (config.out / PLAN_FILE, *config.out.glob(PART_LOCKS)):

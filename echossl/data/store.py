@@ -158,8 +158,11 @@ class ClipStore:
             UserError: naming the videos that were never prepared.
         """
         rows = pd.Series(np.arange(len(self)), index=self.paths.tolist())
-        found = manifest["path"].map(rows)
-        unknown = manifest.loc[found.isna(), "path"]
+        names = manifest["path"]
+        if not names.isin(rows.index).any():
+            names = self._as_prepared(names, manifest.attrs.get("folder", ""))
+        found = names.map(rows)
+        unknown = names[found.isna()]
         rejected = set(read_table(self.path / REJECTED_FILE)["path"])
         absent = [path for path in unknown if path not in rejected]
         if absent:
@@ -171,6 +174,15 @@ class ClipStore:
         numbers = found[stored].astype("int64")
         durations = self.durations[numbers.to_numpy()]
         return manifest[stored].assign(row=numbers, duration_seconds=durations).reset_index(drop=True)
+
+    def _as_prepared(self, names: pd.Series, folder: str) -> pd.Series:
+        """Where the videos of a manifest lay when the store was made, if all has moved together since."""
+        before = (read_store_file(self.path) or {}).get("manifest_folder")
+        if not folder or not before:
+            return names
+        below = folder.rstrip("/") + "/"
+        moved = [f"{before}/{name.removeprefix(below)}" if name.startswith(below) else name for name in names]
+        return pd.Series(moved, index=names.index)
 
     def verify(self) -> list[int]:
         """Read everything and compare with the checksums; where no frames are stored, decode everything.

@@ -82,11 +82,12 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
 
 
 def read_store_file(folder: Path) -> dict[str, Any] | None:
-    """What ``store.json`` says, which marks a store as finished; None without it."""
+    """What ``store.json`` says, which marks a store as finished; None without a whole one."""
     path = folder / STORE_FILE
-    if not path.is_file():
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
 
 

@@ -102,7 +102,8 @@ def _explainer(config: ExplainConfig, finetuned: FinetuneConfig) -> Explainer:
 def _videos(store: ClipStore, finetuned: FinetuneConfig, studies: pd.DataFrame) -> pd.DataFrame:
     """The videos of the studies, in the order of the studies."""
     column = finetuned.labels.column
-    table = store.rows_for(read_manifest(finetuned.data.manifest, binary_columns=[column]))
+    manifest = read_manifest(finetuned.data.manifest, binary_columns=[column], files_needed=False)
+    table = store.rows_for(manifest)
     assessed = table.loc[table[column].notna(), ["study_id", "path", "row"]]
     videos = studies.merge(assessed, on="study_id", how="left", validate="one_to_many")
     if videos["row"].isna().any():

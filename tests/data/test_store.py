@@ -160,3 +160,53 @@ def test_a_place_that_would_be_copied_is_refused(store_path):
     place = np.zeros((32, 4, 32), dtype=np.uint8).transpose(1, 0, 2)
     with pytest.raises(ValueError, match="copy"):
         ClipStore.open(store_path).read_into(place, 0, np.arange(4))
+
+
+@pytest.fixture
+def project(videos, make_config, tmp_path):
+    """A folder with videos, their manifest and the store, as somebody keeps them together."""
+    shutil.copytree(videos, tmp_path / "project")
+    prepare(make_config(tmp_path / "project", tmp_path / "project" / "store"))
+    return tmp_path / "project"
+
+
+def test_a_store_is_used_without_the_videos(project):
+    before = ClipStore.open(project / "store").rows_for(read_manifest(project / "manifest.csv"))
+    for path in project.glob("p*/*.avi"):
+        path.unlink()
+    manifest = read_manifest(project / "manifest.csv", files_needed=False)
+    pd.testing.assert_frame_equal(ClipStore.open(project / "store").rows_for(manifest), before)
+    with pytest.raises(UserError, match="no such file"):
+        read_manifest(project / "manifest.csv")
+
+
+def test_manifest_and_store_may_move_together(project, tmp_path):
+    before = ClipStore.open(project / "store").rows_for(read_manifest(project / "manifest.csv"))
+    project.rename(tmp_path / "elsewhere")
+    manifest = read_manifest(tmp_path / "elsewhere" / "manifest.csv", files_needed=False)
+    after = ClipStore.open(tmp_path / "elsewhere" / "store").rows_for(manifest)
+    pd.testing.assert_frame_equal(after.drop(columns="path"), before.drop(columns="path"))
+    assert after["path"].str.startswith(str(tmp_path / "elsewhere")).all()
+
+
+def test_other_videos_of_the_same_names_are_not_taken_for_those_of_the_store(project, tmp_path):
+    manifest = read_manifest(project / "manifest.csv")
+    manifest["path"] = [f"/somewhere/else/{number}.avi" for number in range(len(manifest))]
+    with pytest.raises(UserError, match="are not in the store"):
+        ClipStore.open(project / "store").rows_for(manifest)
+
+
+def test_tables_that_are_gone_or_damaged_are_made_again(project, make_config):
+    config = make_config(project, project / "store")
+    expected = (project / "store" / "index.csv").read_bytes()
+    (project / "store" / "index.csv").unlink()
+    prepare(config)
+    assert (project / "store" / "index.csv").read_bytes() == expected
+    (project / "store" / "store.json").write_text("{")
+    with pytest.raises(UserError, match="no finished clip store"):
+        ClipStore.open(project / "store")
+    prepare(config)
+    assert len(ClipStore.open(project / "store")) == 18
+    (project / "store" / "settings.json").write_text("{")
+    with pytest.raises(UserError, match=r"settings.json: is damaged"):
+        prepare(config)

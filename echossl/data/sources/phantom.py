@@ -26,7 +26,7 @@ def index_phantom(root: Path, settings: PhantomSource) -> pd.DataFrame:
     """
     if not (root / "phantom.json").is_file():
         raise UserError(
-            f"{root}: no phantom.json here, expected a finished phantom; run echossl phantom out={root} first"
+            f"{root}: no phantom.json here, expected a finished phantom; run echossl phantom {root} first"
         )
     # "none" is a grade here, not a missing value
     patients = pd.read_csv(root / "patients.csv", keep_default_na=False)
