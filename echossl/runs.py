@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from echossl import __version__
 from echossl.config.base import Config
 from echossl.errors import RunFolderError
@@ -91,7 +93,7 @@ class RunFolder:
         write_json(self.path / "result.json", result)
 
     def _refuse_other(self, config: Config) -> None:
-        before = _flatten(self.record["config"])
+        before = _flatten(_completed(self.record["config"], type(config)))
         now = _flatten(config.model_dump(mode="json"))
         changed = [
             f"{key}: {before.get(key)!r} there, {now.get(key)!r} asked for"
@@ -103,6 +105,14 @@ class RunFolder:
                 f"{self.path}: holds a run with other settings; choose another folder or remove it\n  "
                 + "\n  ".join(changed)
             )
+
+
+def _completed(recorded: dict[str, Any], model: type[Config]) -> dict[str, Any]:
+    """Settings as they were recorded, and the defaults of those that did not exist yet."""
+    try:
+        return model.model_validate(recorded).model_dump(mode="json")
+    except ValidationError:
+        return recorded
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -189,7 +189,12 @@ def test_check_says_what_is_too_short_for_a_clip_that_is_stated(prepared: Path) 
 def test_the_whole_path_command_by_command(prepared: Path) -> None:
     data = ["data.manifest=manifest.csv", "data.store=store"]
     small = ["optimiser.steps=3", "batch_size=8"]
+    assert "clips" in run("pretrain", *data, "out=runs/dry", *small, "--dry-run", folder=prepared)
+    assert not (prepared / "runs/dry").exists()
     assert "encoder.safetensors" in run("pretrain", *data, "out=runs/a", *small, folder=prepared)
+    assert "encoder.safetensors" in run(
+        "pretrain", *data, "out=runs/c2", "start=runs/a", *small, folder=prepared
+    )
     recipe = ["recipe.name=frozen", "recipe.steps=10", "recipe.augmented_views=4", "labels.fraction=0.5"]
     run("finetune", *data, "out=runs/b", "start=runs/a", *recipe, folder=prepared)
     assert "AUROC" in run("evaluate", "runs/b/predictions.csv", folder=prepared)

@@ -1,5 +1,6 @@
 """Adapt an encoder with a handful of labels and predict the test split."""
 
+import logging
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,13 +23,17 @@ from echossl.data.labels import describe
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
+from echossl.encoders.checkpoints import is_own
 from echossl.encoders.classifier import MODEL_NAME, save_classifier
 from echossl.encoders.files import load_encoder
+from echossl.encoders.start import load_start
 from echossl.files import atomic_path
 from echossl.runs import RunFolder
 from echossl.training.bad_videos import BadVideos
 from echossl.training.hardware import Hardware
 from echossl.training.statistics import grey_statistics
+
+logger = logging.getLogger(__name__)
 
 PREDICTIONS_NAME = "predictions.csv"
 BUDGET_NAME = "budget.csv"
@@ -133,7 +138,8 @@ def start_encoder(config: FinetuneConfig, store: ClipStore, training: pd.DataFra
         store: the clip store, which must fit.
         training: videos whose grey values a random start is normalised with; their labels are not needed.
     """
-    if config.start is not None:
+    is_named = str(config.start).startswith(("torchvision:", "pytorchvideo:"))
+    if config.start is not None and not is_named and is_own(config.start):
         encoder = load_encoder(config.start)
         require_fit(encoder, store)
         return encoder
@@ -148,7 +154,10 @@ def start_encoder(config: FinetuneConfig, store: ClipStore, training: pd.DataFra
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return build_encoder(metadata)
+        encoder = build_encoder(metadata)
+    if config.start is not None:
+        logger.warning("%s", load_start(encoder, config.start).as_text())
+    return encoder
 
 
 def _adapt_pixels(recipe: PixelRecipe, store: ClipStore, budget: Budget, test: pd.DataFrame) -> Outcome:

@@ -24,11 +24,21 @@ def demo(
     typer.echo(f"report: {run_demo(config)}")
 
 
-def pretrain(words: Words = None) -> None:
+def pretrain(
+    words: Words = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Two real steps: memory, clips/s, time, disk; writes nothing.")
+    ] = False,
+) -> None:
     """Learn an encoder from unlabelled videos."""
     from echossl.config.training import PretrainConfig
 
     config = settings(PretrainConfig, words)
+    if dry_run:
+        from echossl.training.dry_run import dry_run as try_out
+
+        typer.echo(str(try_out(config)))
+        return
 
     from echossl.training.pretrain import pretrain as run
 

@@ -67,7 +67,9 @@ class FinetuneConfig(Config):
     data: DataConfig = Field(description="Manifest and clip store.")
     out: Path = Field(description="Run folder.")
     start: Path | None = Field(
-        None, description="encoder.safetensors or a pre-training run; empty starts from random weights."
+        None,
+        description="encoder.safetensors, a pre-training run, a file of weights or torchvision:NAME; "
+        "empty starts from random weights.",
     )
     encoder: EncoderConfig = Field(Compact3DConfig(), description="The network of a random start.")
     clip: ClipConfig = Field(

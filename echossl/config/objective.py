@@ -12,10 +12,14 @@ class ContrastiveConfig(Config):
 
     name: Literal["contrastive"] = "contrastive"
     weight: float = Field(1.0, gt=0, description="Factor of this loss in the sum.")
-    positives: Literal["two_videos", "two_clips"] = Field(
+    positives: Literal["two_videos", "two_clips", "patient"] = Field(
         "two_videos",
         description="A positive pair is two different videos of one patient (two clips apart in time where a "
-        "patient has one video), or two clips apart in time of one video (SimCLR).",
+        "patient has one video), two clips apart in time of one video (SimCLR), or any two of num_clips "
+        "clips of all videos of a patient.",
+    )
+    num_clips: int = Field(
+        2, ge=2, le=32, description="Clips of each patient; more than two with positives patient."
     )
     temperature: float = Field(0.1, gt=0, description="Temperature of the softmax; its start if learned.")
     learn_temperature: bool = Field(
@@ -37,6 +41,10 @@ class ContrastiveConfig(Config):
 
     @model_validator(mode="after")
     def _has_effect(self) -> "ContrastiveConfig":
+        if self.num_clips > 2 and self.positives != "patient":
+            raise ValueError(
+                f"num_clips is {self.num_clips}, but {self.positives} are two; set positives patient"
+            )
         if self.global_weight and not self.dense_grid:
             raise ValueError("global_weight stands beside dense_grid, which is 0; set both or use weight")
         if self.learn_temperature and not 0.01 <= self.temperature <= 1:

@@ -97,6 +97,10 @@ class PretrainConfig(Config):
     )
     clip: ClipConfig = Field(ClipConfig(), description="Which frames make a clip.")
     encoder: EncoderConfig = Field(Compact3DConfig(), description="The network.")
+    start: str = Field(
+        "random",
+        description="random, torchvision:NAME, pytorchvideo:NAME, a file of weights, or a run folder.",
+    )
     objectives: tuple[ObjectiveConfig, ...] = Field(
         (ContrastiveConfig(), FrameOrderConfig()), min_length=1, description="Losses that are added up."
     )

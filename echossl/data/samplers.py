@@ -16,7 +16,7 @@ from echossl.data.requests import ClipRequest
 from echossl.errors import UserError
 from echossl.video.sampling import random_clip_start, two_clip_starts
 
-Positives = Literal["two_videos", "two_clips"]
+Positives = Literal["two_videos", "two_clips", "patient"]
 # draws of other clips of the same patient before another patient is taken in place of unreadable ones
 OWN_REDRAWS = 4
 # first words of the random streams, so that no two uses share one
@@ -39,7 +39,7 @@ class Draw:
 
 
 class PairSampler:
-    """Batches of different patients with one or two clips each, for learning without labels.
+    """Batches of different patients with a few clips each, for learning without labels.
 
     An epoch is one random order of the patients; its last batch is filled up from the start of the same
     order, so that every patient is seen in every epoch and never twice in a batch.
@@ -47,8 +47,9 @@ class PairSampler:
     Args:
         table: ``row``, ``patient_id`` and ``duration_seconds`` of the videos, from ``ClipStore.rows_for``.
         positives: ``two_videos`` takes two different videos of the patient (two clips of one video where
-            there is only one); ``two_clips`` takes two clips apart in time of one random video.
-        num_clips: 1 or 2 clips per patient.
+            there is only one); ``two_clips`` takes two clips apart in time of one random video; ``patient``
+            takes clips of all its videos in turn, none twice before each has been taken once.
+        num_clips: clips per patient; 1 or 2 unless ``patient``.
         batch_size: patients per batch.
         clip: which frames make a clip.
         seed: seed of all draws.
@@ -67,8 +68,8 @@ class PairSampler:
         clip: ClipConfig,
         seed: int,
     ) -> None:
-        if num_clips not in {1, 2}:
-            raise ValueError(f"num_clips is {num_clips}, expected 1 or 2")
+        if num_clips < 1 or (num_clips > 2 and positives != "patient"):
+            raise ValueError(f"num_clips is {num_clips}, expected 1 or 2, or more with positives patient")
         self.patients = sorted(set(table["patient_id"]))
         if len(self.patients) < batch_size:
             raise UserError(
@@ -113,6 +114,10 @@ class PairSampler:
         return self._item(self._videos[patient], generator), patient
 
     def _item(self, videos: np.ndarray, generator: np.random.Generator) -> list[ClipRequest]:
+        if self.positives == "patient":
+            rounds = [generator.permutation(videos) for _ in range(-(-self.num_clips // len(videos)))]
+            rows = np.concatenate(rounds)[: self.num_clips]
+            return [_random_request(int(row), self._durations, self.clip, generator) for row in rows]
         if self.num_clips == 2 and (self.positives == "two_clips" or len(videos) == 1):
             row = int(generator.choice(videos))
             starts = two_clip_starts(self._durations[row], clip=self.clip, generator=generator)

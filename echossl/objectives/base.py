@@ -17,8 +17,8 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         num_clips: clips it wants of every item of the batch.
-        positives: how the clips of an item are chosen ("two_videos" or "two_clips"), None if it is all the
-            same to this objective.
+        positives: how the clips of an item are chosen ("two_videos", "two_clips" or "patient"), None if it
+            is all the same to this objective.
     """
 
     num_clips: int = 1

@@ -31,12 +31,11 @@ class Contrastive(Objective):
         encoder_dim: length of the encoder's vectors.
     """
 
-    num_clips = 2
-
     def __init__(self, config: ContrastiveConfig, encoder_dim: int) -> None:
         super().__init__()
         self.config = config
         self.positives = config.positives
+        self.num_clips = config.num_clips
         sizes = (encoder_dim, config.hidden_dim, config.projection_dim)
         self.projection_head = projection_head(sizes, batch_norm=config.batch_norm)
         self.global_head = (

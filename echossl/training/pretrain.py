@@ -1,6 +1,7 @@
 """``echossl pretrain``: from a manifest and a clip store to ``encoder.safetensors``."""
 
 import json
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from echossl.data.store import ClipStore
 from echossl.distributed import rank, world_size
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.files import FILE_NAME, save_encoder
+from echossl.encoders.start import load_start
 from echossl.errors import UserError
 from echossl.objectives import build_objectives
 from echossl.runs import RunFolder
@@ -31,6 +33,8 @@ from echossl.training.logging import Log, MetricsLog, open_wandb, require_wandb
 from echossl.training.loop import Training, train
 from echossl.training.optimiser import build_optimiser
 from echossl.training.statistics import grey_statistics
+
+logger = logging.getLogger(__name__)
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -155,7 +159,7 @@ def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:
 
 
 def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame) -> Learner:
-    """Encoder and objective with random weights, which depend on the seed alone."""
+    """Encoder and objective; random weights depend on the seed alone, those of a start are read from it."""
     mean, std = grey_statistics(store, table["row"].to_numpy())
     metadata = EncoderMetadata(
         architecture=config.encoder,
@@ -168,9 +172,12 @@ def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = build_encoder(metadata)
+        start = load_start(encoder, config.start)
         objective = build_objectives(config.objectives, encoder.dim)
     objective.check(config.clip)
     objective.attach(encoder)
+    if config.start != "random":
+        logger.warning("%s", start.as_text())
     return Learner(encoder, objective)
 
 

@@ -102,6 +102,24 @@ def test_one_clip_per_patient(positives):
     assert 1.9 < starts.max() <= 2.0
 
 
+@pytest.mark.parametrize("num_clips", [2, 3, 5])
+def test_clips_of_all_videos_of_a_patient_in_turn(num_clips):
+    table = videos_table([1, 2, 3, 7] * 3)
+    sampler = pair_sampler(table, positives="patient", num_clips=num_clips)
+    owned = table.groupby("patient_id").size().to_dict()
+    seen = set()
+    for step in range(60):
+        draw = sampler.draw(step)
+        for item, owners in zip(draw.items, patients_in(table, draw.items), strict=True):
+            (owner,) = owners
+            counts = pd.Series([request.row for request in item]).value_counts()
+            assert len(item) == num_clips
+            assert len(counts) == min(num_clips, owned[owner])
+            assert counts.max() - counts.min() <= 1
+            seen |= set(counts.index)
+    assert seen == set(table["row"])
+
+
 def test_batches_depend_on_seed_and_step_alone():
     table = videos_table([3] * 20)
     sampler = pair_sampler(table)

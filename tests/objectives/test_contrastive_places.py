@@ -149,6 +149,7 @@ def test_a_head_without_batch_norm_is_the_published_one() -> None:
     ("settings", "words"),
     [
         ({"global_weight": 1.0}, "dense_grid, which is 0"),
+        ({"num_clips": 3}, "two_videos are two; set positives patient"),
         ({"learn_temperature": True, "temperature": 2.0}, "within 0.01..1"),
     ],
 )
@@ -171,3 +172,15 @@ def test_memory_does_not_grow_with_partners_or_cells(shape: tuple[int, ...]) -> 
 def memory_kib(key: str) -> int:
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
     return int(line.split()[1])
+
+
+def test_all_clips_of_a_patient_are_positives() -> None:
+    torch.manual_seed(3)
+    encoder = small_encoder(16)
+    config = ContrastiveConfig(positives="patient", num_clips=4, hidden_dim=16, projection_dim=8)
+    objective = Contrastive(config, encoder.dim)
+    assert (objective.num_clips, objective.positives) == (4, "patient")
+    clips = torch.rand(3, 5, 1, 4, 16, 16)  # another objective may have asked for a fifth
+    loss, _ = objective(encoder, batch_of(clips))
+    flat = objective.projection_head(encoder(clips[:, :4].flatten(0, 1))).view(3, 4, 8)
+    torch.testing.assert_close(loss, slow_reference(flat, torch.arange(3), 0.1))
