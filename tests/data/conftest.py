@@ -1,5 +1,6 @@
 """Small real video files, and a clip store made of them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from echossl.config.data import PrepareConfig
 
@@ -67,6 +69,19 @@ def store_path(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config_of(videos: Path, out: Path, **changes: object) -> PrepareConfig:
     settings = {"size": 32, "sector": "keep", "workers": 1, "videos_per_shard": 4} | changes
     return PrepareConfig.model_validate({"manifest": videos / "manifest.csv", "out": out} | settings)
+
+
+@pytest.fixture(scope="session")
+def slow_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One video that takes about a second to decode: a large picture under sixty names; and its manifest."""
+    root = tmp_path_factory.mktemp("slow")
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500), dtype=np.uint8)
+    (root / "0").mkdir()
+    Image.fromarray(noise).save(root / "0" / "0.png", compress_level=1)
+    for number in range(1, 60):
+        os.link(root / "0" / "0.png", root / "0" / f"{number}.png")
+    (root / "manifest.csv").write_text("path,patient_id,fps\n0,p0,20\n")
+    return root
 
 
 @pytest.fixture(scope="session")

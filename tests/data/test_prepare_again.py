@@ -93,12 +93,12 @@ def test_what_is_rejected_again_costs_no_more_shards(own, tmp_path):
     assert "run without shard tries them again" in summaries[0].as_text()
 
 
-def test_more_time_is_enough(own):
-    shutil.rmtree(own.out)
-    with pytest.raises(UserError, match=r"none of 18 videos .* took longer than 1e-09 s"):
-        prepare(own.model_copy(update={"seconds_per_video": 1e-9}))
-    assert not list(own.out.glob("frames-*"))
-    assert prepare(own).stored == 18
+def test_more_time_is_enough(slow_videos, make_config, tmp_path):
+    config = make_config(slow_videos, tmp_path / "store")
+    with pytest.raises(UserError, match=r"none of 1 videos .* took longer than 0.05 s"):
+        prepare(config.model_copy(update={"seconds_per_video": 0.05}))
+    assert not list(config.out.glob("frames-*"))
+    assert prepare(config).stored == 1
 
 
 def test_parts_take_what_was_rejected_as_done(own):
@@ -112,10 +112,14 @@ def test_parts_take_what_was_rejected_as_done(own):
 
 def test_parts_that_can_read_nothing_begin_anew(own, tmp_path):
     parts = [own.model_copy(update={"shard": f"{index}/2", "out": tmp_path / "parts"}) for index in (1, 2)]
-    slow, last = (part.model_copy(update={"seconds_per_video": 1e-9}) for part in parts)
-    assert prepare(slow).missing_shards == 2
+    contents = {path: path.read_bytes() for path in own.manifest.parent.glob("p*/*.avi")}
+    for path in contents:
+        path.write_bytes(b"no video at all" * 100)
+    assert prepare(parts[0]).missing_shards == 2
     with pytest.raises(UserError, match="none of 18 videos"):
-        prepare(last)
+        prepare(parts[1])
+    for path, content in contents.items():
+        path.write_bytes(content)
     assert [prepare(part).missing_shards for part in parts] == [2, 0]
     assert len(ClipStore.open(tmp_path / "parts")) == 18
 
