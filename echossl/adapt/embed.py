@@ -1,7 +1,6 @@
 """Clips of stored videos to vectors, without labels and without changing the encoder."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +8,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from echossl.augment import Augmentation, to_float
 from echossl.config.training import HardwareConfig
 from echossl.config.video import ClipPolicy
-from echossl.data.clips import ClipRequest, read_clips, video_requests
+from echossl.data.clips import ClipRequest, video_requests
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
 from echossl.encoders.files import load_encoder
-from echossl.errors import UserError
 from echossl.files import atomic_path
+from echossl.training.encoding import encode, require_fit
 from echossl.training.hardware import Hardware
-
-# pixels of one batch: enough to keep the device busy; on a CPU the activations should stay near its cache
-PIXELS_PER_BATCH = {"cpu": 2**19, "cuda": 2**25}
 
 
 def embed(
@@ -61,37 +56,6 @@ def _requests(
     return [video_requests(store, row, clip, count=count, policy=policy, seed=seed) for row in rows]
 
 
-def encode(
-    encoder: Encoder,
-    store: ClipStore,
-    requests: Sequence[ClipRequest],
-    *,
-    hardware: Hardware,
-    augmentation: Augmentation | None = None,
-) -> npt.NDArray[np.float32]:
-    """Vectors of the clips asked for: (requests, dim).
-
-    Args:
-        encoder: on the hardware's device; it is used in evaluation mode and left as it was.
-        store: the clip store.
-        requests: which clips.
-        hardware: device and precision.
-        augmentation: None takes the clips as they are.
-    """
-    clip = encoder.metadata.clip
-    pixels_per_clip = clip.num_frames * store.size**2
-    batch_size = max(1, PIXELS_PER_BATCH[hardware.device.type] // pixels_per_clip)
-    features = np.empty((len(requests), encoder.dim), dtype=np.float32)
-    with torch.inference_mode(), evaluating(encoder), hardware.autocast():
-        for step, first in enumerate(range(0, len(requests), batch_size)):
-            items = [[request] for request in requests[first : first + batch_size]]
-            # (items, 1, channels, frames, height, width) loses the axis of clips per item
-            clips = torch.from_numpy(read_clips(store, items, clip)).to(hardware.device)[:, 0]
-            seen = augmentation(clips, step=step) if augmentation else to_float(clips)
-            features[first : first + batch_size] = encoder(seen).float().cpu().numpy()
-    return features
-
-
 def mean_logits(head: nn.Linear, videos: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """Mean over the clips of each video of what a head with one output says: (videos,).
 
@@ -107,33 +71,6 @@ def mean_logits(head: nn.Linear, videos: Sequence[npt.NDArray[np.float32]]) -> n
         logits: npt.NDArray[np.float32] = head(features)[:, 0].cpu().numpy()
     means: npt.NDArray[np.float32] = np.add.reduceat(logits, np.cumsum(counts) - counts) / counts
     return means.astype(np.float32)
-
-
-@contextmanager
-def evaluating(encoder: Encoder) -> Iterator[None]:
-    """Evaluation mode for a moment: no batch statistics, no dropout."""
-    was_training = encoder.training
-    encoder.eval()
-    try:
-        yield
-    finally:
-        encoder.train(was_training)
-
-
-def require_fit(encoder: Encoder, store: ClipStore) -> None:
-    """Refuse a store whose frames are not what the encoder was trained on.
-
-    Raises:
-        UserError: saying how to prepare a store that fits.
-    """
-    wanted = encoder.metadata
-    if wanted.size != store.size:
-        raise UserError(
-            f"{store.path}: holds frames of {store.size} pixels, the encoder was trained on {wanted.size}; "
-            f"run echossl prepare with size={wanted.size}"
-        )
-    if wanted.channels != 1:
-        raise UserError(f"the encoder expects {wanted.channels} channels, a clip store has 1 (grey)")
 
 
 def save_embeddings(

@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 
 from echossl.adapt.budget import Budget, draw_budget, of_split, readable
-from echossl.adapt.embed import require_fit
 from echossl.adapt.frozen import FrozenTrainer
 from echossl.adapt.full import FullTrainer
 from echossl.adapt.pixels import fit_pixels, study_features
@@ -30,6 +29,7 @@ from echossl.encoders.start import load_start
 from echossl.files import atomic_path
 from echossl.runs import RunFolder
 from echossl.training.bad_videos import BadVideos
+from echossl.training.encoding import require_fit
 from echossl.training.hardware import Hardware
 from echossl.training.statistics import grey_statistics
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echossl.adapt.budget import Budget
-from echossl.adapt.embed import embed, encode, mean_logits
+from echossl.adapt.embed import embed, mean_logits
 from echossl.adapt.selection import Trainer
 from echossl.augment import Augmentation
 from echossl.config.adapt import FinetuneConfig, FrozenRecipe
@@ -19,6 +19,7 @@ from echossl.config.training import OptimiserConfig
 from echossl.data.clips import BalancedSampler, ClipRequest
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
+from echossl.training.encoding import encode
 from echossl.training.hardware import Hardware
 from echossl.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 from echossl.video.sampling import random_clip_start

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from echossl.adapt.embed import embed, encode, mean_logits, require_fit, save_embeddings
+from echossl.adapt.embed import embed, mean_logits, save_embeddings
 from echossl.augment import Augmentation, to_float
 from echossl.config.training import AugmentConfig, HardwareConfig
 from echossl.data.clips import read_clip, video_requests
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.files import save_encoder
 from echossl.errors import UserError
+from echossl.training.encoding import encode, require_fit
 from echossl.training.hardware import Hardware
 
 HARDWARE = Hardware.resolve(HardwareConfig(device="cpu", precision="fp32"))
@@ -38,7 +39,7 @@ def test_vectors_equal_a_loop_over_single_clips(toy) -> None:
 def test_result_does_not_depend_on_the_batches(toy, monkeypatch) -> None:
     encoder = _encoder(toy)
     together = embed(encoder, toy.store, range(12), clips_per_video=2, hardware=HARDWARE)
-    monkeypatch.setitem(embed.__globals__["PIXELS_PER_BATCH"], "cpu", 1)
+    monkeypatch.setitem(encode.__globals__["PIXELS_PER_BATCH"], "cpu", 1)
     one_by_one = embed(encoder, toy.store, range(12), clips_per_video=2, hardware=HARDWARE)
     assert np.allclose(together, one_by_one, atol=1e-5)
 
