@@ -59,11 +59,17 @@ class AugmentConfig(Config):
 
 
 class OptimiserConfig(Config):
-    """AdamW with linear warm-up and cosine decay to zero."""
+    """AdamW with linear warm-up and cosine decay to zero, or what is set in their place."""
 
+    algorithm: Literal["adamw", "adam"] = Field(
+        "adamw", description="Weight decay apart from the gradient (AdamW), or added to it (Adam)."
+    )
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="After the warm-up, half a cosine to zero, or the same rate to the end."
+    )
     steps: int = Field(450, ge=1, description="Number of updates.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate.")
-    weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay; not on biases and norms.")
+    weight_decay: float = Field(0.05, ge=0, description="Weight decay; not on biases and norms.")
     warmup_steps: int = Field(30, ge=0, description="Updates over which the learning rate rises from 0.")
 
 

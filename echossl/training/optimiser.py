@@ -1,4 +1,4 @@
-"""AdamW, and the learning rate as a pure function of the step."""
+"""AdamW or Adam, and the learning rate as a pure function of the step."""
 
 import math
 
@@ -9,14 +9,17 @@ from echossl.config.training import OptimiserConfig
 
 
 def learning_rate(step: int, config: OptimiserConfig) -> float:
-    """Linear warm-up, then half a cosine to zero (SGDR, Loshchilov & Hutter, arXiv 1608.03983).
+    """Linear warm-up, then half a cosine to zero (SGDR, Loshchilov & Hutter, arXiv 1608.03983) or no change.
 
     Args:
-        step: number of the update, from 0. The first update has a rate above 0, the last one nearly 0.
-        config: peak, length of the warm-up, number of updates.
+        step: number of the update, from 0. The first update has a rate above 0, the last one of a cosine
+            nearly 0.
+        config: peak, schedule, length of the warm-up, number of updates.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
+    if config.schedule == "constant":
+        return config.learning_rate
     done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
@@ -36,8 +39,13 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, o
     ]
 
 
-def build_optimiser(module: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter, arXiv 1711.05101) on all trainable parameters of the module."""
+def build_optimiser(module: nn.Module, config: OptimiserConfig) -> torch.optim.Adam:
+    """AdamW or Adam on all trainable parameters of the module.
+
+    AdamW (Loshchilov & Hutter, arXiv 1711.05101) takes a share off the weights; Adam (Kingma & Ba, arXiv
+    1412.6980) adds the weights to the gradient. They are the same where ``weight_decay`` is 0.
+    """
+    kind: type[torch.optim.Adam] = torch.optim.Adam if config.algorithm == "adam" else torch.optim.AdamW
     groups = parameter_groups(module, config.weight_decay)
     # one pass over all weights; should not affect results, only speed
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    return kind(groups, lr=config.learning_rate, fused=True)

@@ -59,3 +59,38 @@ def test_one_update_equals_the_formula() -> None:
     optimiser.step()
     torch.testing.assert_close(module.weight.detach(), weight * (1 - 0.002 * 0.05) - 0.002)
     torch.testing.assert_close(module.bias.detach(), bias - 0.002)
+
+
+def test_a_constant_rate_stays_after_the_warm_up() -> None:
+    constant = CONFIG.model_copy(update={"schedule": "constant"})
+    warm_up = [learning_rate(step, CONFIG) for step in range(10)]
+    assert [learning_rate(step, constant) for step in range(100)] == warm_up + [0.01] * 90
+
+
+def adam_by_hand(weight: float, gradients: list[float], *, rate: float, decay: float) -> float:
+    """Algorithm 1 of the paper, with the decay in the gradient."""
+    mean = square = 0.0
+    for number, plain in enumerate(gradients, start=1):
+        gradient = plain + decay * weight
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        step = (mean / (1 - 0.9**number)) / (math.sqrt(square / (1 - 0.999**number)) + 1e-8)
+        weight -= rate * step
+    return weight
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_adam_equals_the_formula_and_adamw_only_without_decay(decay: float) -> None:
+    gradients = [1.0, -0.5, 0.25, 2.0]
+    found = {}
+    for algorithm in ("adam", "adamw"):
+        module = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(module.weight, 0.7)
+        config = OptimiserConfig(algorithm=algorithm, weight_decay=decay, learning_rate=0.01)
+        optimiser = build_optimiser(module, config)
+        for gradient in gradients:
+            module.weight.grad = torch.full((1, 1), gradient)
+            optimiser.step()
+        found[algorithm] = module.weight.item()
+    expected = adam_by_hand(0.7, gradients, rate=0.01, decay=decay)
+    assert found["adam"] == pytest.approx(expected, abs=1e-6)
+    assert (found["adam"] == found["adamw"]) == (decay == 0)
