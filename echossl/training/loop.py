@@ -59,7 +59,7 @@ def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> N
 
     Args:
         training: what to work with.
-        batches: those of steps ``first_step``, ``first_step + 1``, ... in order.
+        batches: those of steps ``first_step``, ``first_step + 1``, ... in order, on the device.
         first_step: updates that are already done.
 
     Raises:
@@ -96,7 +96,6 @@ def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float
     training.bad_videos.add(collected(batch.bad, hardware.device))
     rate = learning_rate(step, config.optimiser)
     set_learning_rate(training.optimiser, rate)
-    batch = batch.to(hardware.device)
     first_clip = rank() * batch.clips.shape[0] * batch.clips.shape[1]
     clips = training.augmentation(batch.clips, step=step, first_clip=first_clip)
     figures = update(

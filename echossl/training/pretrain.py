@@ -12,7 +12,7 @@ import torch
 from echossl import __version__
 from echossl.augment import Augmentation
 from echossl.config.training import PretrainConfig
-from echossl.data.clips import PairSampler, TrainingClips, step_loader
+from echossl.data.clips import PairSampler, TrainingClips
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
 from echossl.distributed import rank, world_size
@@ -32,6 +32,7 @@ from echossl.training.logging import FILE_NAME as METRICS_NAME
 from echossl.training.logging import Log, MetricsLog, open_wandb, require_wandb
 from echossl.training.loop import Training, train
 from echossl.training.optimiser import build_optimiser
+from echossl.training.prefetch import device_batches
 from echossl.training.statistics import grey_statistics
 
 logger = logging.getLogger(__name__)
@@ -112,12 +113,7 @@ def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
     with writer_first():
         first_step = checkpoints.restore(learner, optimiser)
     require_same_step(first_step, hardware.device)
-    batches = step_loader(
-        parts.clips,
-        first_step=first_step,
-        workers=hardware.workers,
-        pin_memory=hardware.device.type == "cuda",
-    )
+    batches = device_batches(parts.clips, hardware, first_step=first_step)
     with ExitStack() as stack:
         logs: list[Log] = []
         if writes:
