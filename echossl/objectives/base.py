@@ -1,8 +1,11 @@
 """Objectives: what an encoder is pre-trained on. Each owns its heads; the encoder is passed in."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echossl.config.objective import ObjectiveConfig
@@ -46,6 +49,41 @@ class Objective(nn.Module, ABC):
         """Follow an update of the weights; called after every step of the optimiser."""
 
 
+class PartwiseObjective(Objective):
+    """An objective that can encode a few items at a time, so that a large batch fits the device.
+
+    It is cut in two: what is computed of each item alone, and what needs the whole batch.
+    """
+
+    @abstractmethod
+    def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
+        """What the loss needs of some items; of each alone, but for batch norms.
+
+        Args:
+            encoder: the network that is being trained.
+            batch: the whole batch of this process; random draws are made for all of it.
+            items: which of its items.
+
+        Returns:
+            With gradient, float (items, ...).
+        """
+
+    @abstractmethod
+    def compare(self, projections: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and metrics, as of :meth:`forward`, of what :meth:`project` made of all items of the batch."""
+
+    def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """All items at once."""
+        return self.compare(self.project(encoder, batch, slice(None)), batch)
+
+
+def classification(logits: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross entropy of logits (items, classes) with targets (items,), and ``accuracy``."""
+    targets = targets.to(logits.device)
+    accuracy = (logits.detach().argmax(1) == targets).float().mean()
+    return F.cross_entropy(logits, targets), {"accuracy": accuracy}
+
+
 class WeightedSum(Objective):
     """Several objectives on the same batch, added up with the weights of their settings.
 
@@ -62,28 +100,36 @@ class WeightedSum(Objective):
 
     def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum; the metrics of each part carry its name, as in ``contrastive/loss``."""
-        total = batch.clips.new_zeros(())
+        return self.add_up((name, *part(encoder, batch)) for name, part in self.parts.items())
+
+    def add_up(
+        self, results: Iterable[tuple[str, Tensor, dict[str, Tensor]]]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Name, loss and metrics of each part → the weighted sum of the losses, and all metrics."""
+        losses: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
-        for name, objective in self.parts.items():
-            loss, figures = objective(encoder, batch)
-            total = total + self.weights[name] * loss
+        for name, loss, figures in results:
+            losses.append(self.weights[name] * loss)
             metrics |= {f"{name}/{key}": value for key, value in {"loss": loss.detach(), **figures}.items()}
-        return total, metrics
+        return reduce(torch.add, losses), metrics
+
+    def named_parts(self) -> Iterator[tuple[str, Objective]]:
+        """Name and objective of every part."""
+        for name, part in self.parts.items():
+            if isinstance(part, Objective):
+                yield name, part
 
     def check(self, clip: ClipConfig) -> None:
         """Ask every part."""
-        for objective in self._objectives():
+        for _, objective in self.named_parts():
             objective.check(clip)
 
     def attach(self, encoder: Encoder) -> None:
         """Tell every part."""
-        for objective in self._objectives():
+        for _, objective in self.named_parts():
             objective.attach(encoder)
 
     def after_update(self, encoder: Encoder) -> None:
         """Tell every part."""
-        for objective in self._objectives():
+        for _, objective in self.named_parts():
             objective.after_update(encoder)
-
-    def _objectives(self) -> list[Objective]:
-        return [part for part in self.parts.values() if isinstance(part, Objective)]

@@ -10,7 +10,7 @@ from echossl.config.objective import ContrastiveConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
 from echossl.errors import UserError
-from echossl.objectives.base import Objective
+from echossl.objectives.base import PartwiseObjective
 from echossl.objectives.gather import gathered
 from echossl.objectives.heads import projection_head
 from echossl.objectives.similarity import dense_nt_xent, nt_xent
@@ -19,7 +19,7 @@ from echossl.objectives.similarity import dense_nt_xent, nt_xent
 LEAST_SCALE, MOST_SCALE = 1.0, 100.0
 
 
-class Contrastive(Objective):
+class Contrastive(PartwiseObjective):
     """NT-Xent on projections of the encoder's features (SimCLR, Chen et al., arXiv 2002.05709).
 
     With ``positives: two_videos`` the pair is two videos of one patient (Holste et al., arXiv 2207.11581).
@@ -44,19 +44,21 @@ class Contrastive(Objective):
         start = torch.tensor(-math.log(config.temperature))
         self.log_scale = nn.Parameter(start) if config.learn_temperature else None
 
-    def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
+        """What is compared of each clip of the items: (items, num_clips, places, projection_dim)."""
+        clips = batch.clips[items, : self.num_clips]
+        places = self.places_of(encoder, clips.flatten(0, 1))  # (items x k, places, d)
+        return places.reshape(*clips.shape[:2], *places.shape[1:])
+
+    def compare(self, projections: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and ``pair_accuracy``: how often the positive is the nearest of all candidates.
 
         An accuracy near 1 says that the pairs are too easy, not that the encoder is good.
         """
-        items = batch.clips.shape[0]
-        clips = batch.clips[:, : self.num_clips].flatten(0, 1)  # (items x k, c, t, h, w)
-        places = self.project(encoder, clips)
-        projections = places.reshape(items, self.num_clips, *places.shape[1:])
-        return self.compare(gathered(projections), gathered(batch.patients))
+        return self.compare_all(gathered(projections), gathered(batch.patients))
 
-    def project(self, encoder: Encoder, clips: Tensor) -> Tensor:
-        """What is compared of each clip: (n, c, t, h, w) → (n, places, projection_dim).
+    def places_of(self, encoder: Encoder, clips: Tensor) -> Tensor:
+        """Projections of clips: (n, c, t, h, w) → (n, places, projection_dim).
 
         One place, the whole clip, without ``dense_grid``; else the cells row by row and, with a
         ``global_weight``, the whole clip as the last.
@@ -71,8 +73,8 @@ class Contrastive(Objective):
             return places
         return torch.cat((places, self.global_head(features.mean(dim=(2, 3, 4)))[:, None]), dim=1)
 
-    def compare(self, projections: Tensor, patients: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss and metrics of a whole batch: projections (n, k, places, d), patients (n,)."""
+    def compare_all(self, projections: Tensor, patients: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and metrics of the batch of all processes: projections (n, k, places, d), patients (n,)."""
         temperature = self.config.temperature if self.log_scale is None else torch.exp(-self.log_scale)
         num_cells = self.config.dense_grid**2
         if num_cells:

@@ -4,7 +4,6 @@ import itertools
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echossl.config.objective import FrameOrderConfig
@@ -12,11 +11,11 @@ from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
 from echossl.errors import UserError
-from echossl.objectives.base import Objective
+from echossl.objectives.base import PartwiseObjective, classification
 from echossl.objectives.draws import ORDER_STREAM, draw_classes
 
 
-class FrameOrder(Objective):
+class FrameOrder(PartwiseObjective):
     """Classify which of the k! orders the k parts of a clip are in (Holste et al., arXiv 2207.11581).
 
     The shuffled clip makes a pass through the encoder of its own, so that other objectives see ordered
@@ -35,13 +34,16 @@ class FrameOrder(Objective):
         self.head = nn.Linear(encoder_dim, math.factorial(config.num_segments))
         self.register_buffer("orders", all_orders(config.num_segments), persistent=False)
 
-    def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
+        """The logits of the items: float32 (items, k!)."""
+        clips = batch.clips[items, 0]  # one clip of each item
+        orders = self.orders[self.draw(len(batch.clips), step=batch.step)[items].to(clips.device)]
+        logits: Tensor = self.head(encoder(permute_segments(clips, orders)))
+        return logits.float()
+
+    def compare(self, projections: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and ``accuracy``: how often the right order has the highest logit."""
-        clips = batch.clips[:, 0]  # one clip of each item
-        targets = self.draw(len(clips), step=batch.step).to(clips.device)
-        logits = self.head(encoder(permute_segments(clips, self.orders[targets]))).float()
-        accuracy = (logits.detach().argmax(1) == targets).float().mean()
-        return F.cross_entropy(logits, targets), {"accuracy": accuracy}
+        return classification(projections, self.draw(len(batch.clips), step=batch.step))
 
     def draw(self, items: int, *, step: int) -> Tensor:
         """The order of each item, a pure function of the step: (items,) in 0..k!-1."""

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from echossl.config.objective import MoCoConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
-from echossl.objectives.base import Objective
+from echossl.objectives.base import PartwiseObjective
 from echossl.objectives.draws import KEY_STREAM, seeded_generator
 from echossl.objectives.gather import gathered
 from echossl.objectives.heads import projection_head
 from echossl.objectives.momentum_queue import KeyQueue, queue_loss
 
 
-class MoCo(Objective):
+class MoCo(PartwiseObjective):
     """Momentum contrast (He et al., arXiv 1911.05722; head of v2, arXiv 2003.04297), patient-aware.
 
     The first clip of an item is the query. The second goes through a copy of encoder and head that follows
@@ -50,16 +50,22 @@ class MoCo(Objective):
         """Copy the encoder, as it is now."""
         self.momentum_encoder = copy.deepcopy(encoder).requires_grad_(requires_grad=False)
 
-    def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss, ``pair_accuracy`` (how often the own key is the nearest) and ``queue_filled``, 0..1."""
+    def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
+        """The queries of the items: float32 (items, projection_dim) of length 1."""
         if self.momentum_encoder is None:  # outside a run, where nothing is restored
             self.attach(encoder)
-        queries = F.normalize(self.projection_head(encoder(batch.clips[:, 0])).float(), dim=1)
+        return F.normalize(self.projection_head(encoder(batch.clips[items, 0])).float(), dim=1)
+
+    def compare(self, projections: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss, ``pair_accuracy`` (how often the own key is the nearest) and ``queue_filled``, 0..1.
+
+        Makes the keys of the whole batch, in ``key_groups`` passes without gradient.
+        """
         own_keys = self.keys_of(batch.clips[:, 1], step=batch.step)
         keys, patients = gathered(own_keys), gathered(batch.patients)
         self._pending = (keys, patients)
         loss, accuracy = queue_loss(
-            queries,
+            projections,
             own_keys,
             batch.patients,
             keys=torch.cat((keys, self.queue.keys)),

@@ -1,7 +1,6 @@
 """Playback speed objective: how fast is the clip played?"""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echossl.config.objective import PlaybackSpeedConfig
@@ -9,11 +8,11 @@ from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
 from echossl.errors import UserError
-from echossl.objectives.base import Objective
+from echossl.objectives.base import PartwiseObjective, classification
 from echossl.objectives.draws import SPEED_STREAM, draw_classes, draw_shares
 
 
-class PlaybackSpeed(Objective):
+class PlaybackSpeed(PartwiseObjective):
     """Classify the speed of a clip (SpeedNet, Benaim et al., arXiv 2004.06130; PRP, arXiv 2006.11476).
 
     The frames come out of the clip itself. At every speed as many different frames are shown, each held as
@@ -33,15 +32,17 @@ class PlaybackSpeed(Objective):
         self.fastest = max(config.speeds)
         self.head = nn.Linear(encoder_dim, len(config.speeds))
 
-    def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
+        """The logits of the items: float32 (items, speeds)."""
+        clips = batch.clips[items, 0]  # one clip of each item
+        targets, starts = self.draw(len(batch.clips), step=batch.step)
+        speeds, starts = self.speeds[targets[items].to(clips.device)], starts[items].to(clips.device)
+        logits: Tensor = self.head(encoder(play(clips, speeds, starts, hold=self.fastest)))
+        return logits.float()
+
+    def compare(self, projections: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and ``accuracy``: how often the right speed has the highest logit."""
-        clips = batch.clips[:, 0]  # one clip of each item
-        targets, starts = self.draw(len(clips), step=batch.step)
-        targets = targets.to(clips.device)
-        played = play(clips, self.speeds[targets], starts.to(clips.device), hold=self.fastest)
-        logits = self.head(encoder(played)).float()
-        accuracy = (logits.detach().argmax(1) == targets).float().mean()
-        return F.cross_entropy(logits, targets), {"accuracy": accuracy}
+        return classification(projections, self.draw(len(batch.clips), step=batch.step)[0])
 
     def draw(self, items: int, *, step: int) -> tuple[Tensor, Tensor]:
         """Class (items,) int64 and start (items,) in 0..1 of each item, a pure function of the step."""

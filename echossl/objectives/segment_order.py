@@ -3,19 +3,18 @@
 from itertools import combinations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echossl.config.objective import SegmentOrderConfig
 from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
-from echossl.objectives.base import Objective
+from echossl.objectives.base import PartwiseObjective, classification
 from echossl.objectives.draws import SEGMENT_STREAM, draw_classes
 from echossl.objectives.frame_order import all_orders, frames_per_segment, permute_segments
 
 
-class SegmentOrder(Objective):
+class SegmentOrder(PartwiseObjective):
     """Classify the k! orders of the k parts of a clip (Xu et al., Video Clip Order Prediction, CVPR 2019).
 
     Unlike in ``frame_order`` the encoder sees each part as a clip of its own, so that no cut is visible: it
@@ -37,16 +36,20 @@ class SegmentOrder(Objective):
         self.pair_head = nn.Sequential(nn.Linear(2 * encoder_dim, config.hidden_dim), nn.ReLU(inplace=True))
         self.head = nn.Linear(len(self.pairs) * config.hidden_dim, len(self.orders))
 
-    def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
+        """The logits of the items: float32 (items, k!)."""
+        clips = batch.clips[items, 0]  # one clip of each item
+        orders = self.orders[self.draw(len(batch.clips), step=batch.step)[items].to(clips.device)]
+        parts = split_segments(permute_segments(clips, orders), self.num_segments)
+        return self.classify(encoder(parts.flatten(0, 1)).reshape(len(clips), self.num_segments, -1))
+
+    def compare(self, projections: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and ``accuracy``: how often the right order has the highest logit."""
-        clips = batch.clips[:, 0]  # one clip of each item
-        targets = draw_classes(len(self.orders), len(clips), stream=SEGMENT_STREAM, step=batch.step)
-        targets = targets.to(clips.device)
-        parts = split_segments(permute_segments(clips, self.orders[targets]), self.num_segments)
-        vectors = encoder(parts.flatten(0, 1)).reshape(len(clips), self.num_segments, -1)
-        logits = self.classify(vectors)
-        accuracy = (logits.detach().argmax(1) == targets).float().mean()
-        return F.cross_entropy(logits, targets), {"accuracy": accuracy}
+        return classification(projections, self.draw(len(batch.clips), step=batch.step))
+
+    def draw(self, items: int, *, step: int) -> Tensor:
+        """The order of each item, a pure function of the step: (items,) in 0..k!-1."""
+        return draw_classes(len(self.orders), items, stream=SEGMENT_STREAM, step=step)
 
     def classify(self, vectors: Tensor) -> Tensor:
         """Vectors of the parts as they are shown, (n, k, dim), → float32 logits (n, k!)."""

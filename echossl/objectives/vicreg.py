@@ -7,7 +7,7 @@ from torch import Tensor
 from echossl.config.objective import VICRegConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
-from echossl.objectives.base import Objective
+from echossl.objectives.base import PartwiseObjective
 from echossl.objectives.gather import gathered
 from echossl.objectives.heads import projection_head
 
@@ -15,7 +15,7 @@ from echossl.objectives.heads import projection_head
 LEAST_VARIANCE = 1e-4
 
 
-class VICReg(Objective):
+class VICReg(PartwiseObjective):
     """Variance-invariance-covariance regularisation (Bardes et al., arXiv 2105.04906).
 
     There are no negatives, so that small batches do, and a stranger who looks the same is not pushed away.
@@ -35,12 +35,16 @@ class VICReg(Objective):
             (encoder_dim, config.hidden_dim, config.hidden_dim, config.projection_dim)
         )
 
-    def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
+        """The embeddings of the pair of each item: (items, 2, projection_dim)."""
+        pairs = batch.clips[items, : self.num_clips]
+        embeddings: Tensor = self.expander(encoder(pairs.flatten(0, 1)))
+        return embeddings.reshape(len(pairs), self.num_clips, -1)
+
+    def compare(self, projections: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and its three terms without their weights; ``variance`` near 1 says that it collapsed."""
-        items = batch.clips.shape[0]
-        pairs = batch.clips[:, : self.num_clips].flatten(0, 1)  # (items x 2, c, t, h, w)
-        embeddings = self.expander(encoder(pairs)).reshape(items, self.num_clips, -1)
-        first, second = gathered(embeddings).unbind(1)
+        del batch
+        first, second = gathered(projections).unbind(1)
         invariance, variance, covariance = vicreg_terms(first, second)
         loss = (
             self.config.invariance * invariance
