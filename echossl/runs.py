@@ -17,7 +17,7 @@ from echossl.files import write_json
 
 RECORDED_PACKAGES = ("torch", "torchvision", "av", "numpy", "scikit-learn", "pydicom", "pandas")
 # settings that may differ between two starts of the same run, because they do not change its result
-FREE_KEYS = {"out", "hardware", "workers", "jobs", "wandb", "max_bad_fraction"}
+FREE_KEYS = {"out", "hardware", "workers", "jobs", "wandb", "tensorboard", "max_bad_fraction"}
 
 
 class RunFolder:

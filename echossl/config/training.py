@@ -8,6 +8,7 @@ from pydantic import Field
 from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
+from echossl.config.logging import WandbConfig
 from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
 from echossl.config.video import ClipConfig
 
@@ -86,13 +87,6 @@ class HardwareConfig(Config):
     )
 
 
-class WandbConfig(Config):
-    """Weights & Biases, beside metrics.jsonl which is always written."""
-
-    mode: Literal["disabled", "offline", "online"] = Field("disabled", description="Never asks for a login.")
-    project: str = Field("echossl", description="Project name.")
-
-
 class PretrainConfig(Config):
     """``echossl pretrain``: learn an encoder from unlabelled videos."""
 
@@ -125,3 +119,4 @@ class PretrainConfig(Config):
     log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")
     hardware: HardwareConfig = Field(HardwareConfig(), description="Device, precision, readers.")
     wandb: WandbConfig = Field(WandbConfig(), description="Weights & Biases logging.")
+    tensorboard: bool = Field(False, description="Figures for TensorBoard, below the run folder.")

@@ -1,20 +1,19 @@
-"""Where figures go while training runs: ``metrics.jsonl`` always, Weights & Biases if asked for."""
+"""Where figures go while training runs: what every log can do, and ``metrics.jsonl``, always written."""
 
 import json
+import logging
 import math
-import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from echossl.config.base import Config
-from echossl.config.training import WandbConfig
-from echossl.errors import ConfigError
 from echossl.files import write_text
 
 FILE_NAME = "metrics.jsonl"
+
+logger = logging.getLogger(__name__)
 
 
 class Log(ABC):
@@ -23,6 +22,20 @@ class Log(ABC):
     @abstractmethod
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Record what was measured after ``step`` updates."""
+
+    @abstractmethod
+    def media(self, step: int, name: str, path: Path) -> None:
+        """Show a film (an ``.mp4`` or ``.gif`` file), where the log can show any.
+
+        Args:
+            step: updates done.
+            name: what it is called, the same for later films of the same thing.
+            path: the file, which stays where it is.
+        """
+
+    @abstractmethod
+    def artifact(self, path: Path) -> None:
+        """Keep a result of the run, such as its encoder, where the log can keep any."""
 
     @abstractmethod
     def close(self) -> None:
@@ -40,8 +53,18 @@ class Log(ABC):
         self.close()
 
 
-class NoLog(Log):
-    """Takes figures and does nothing."""
+class FiguresLog(Log):
+    """A log of figures alone."""
+
+    def media(self, step: int, name: str, path: Path) -> None:
+        """Do nothing."""
+
+    def artifact(self, path: Path) -> None:
+        """Do nothing."""
+
+
+class NoLog(FiguresLog):
+    """Takes everything and does nothing."""
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Do nothing."""
@@ -50,7 +73,7 @@ class NoLog(Log):
         """Do nothing."""
 
 
-class MetricsLog(Log):
+class MetricsLog(FiguresLog):
     """``metrics.jsonl``: one JSON object per line, its step first.
 
     Args:
@@ -76,69 +99,57 @@ class MetricsLog(Log):
         self._file.close()
 
 
-class WandbLog(Log):
-    """Weights & Biases. ``offline`` needs no login; a resumed run goes on in the same W&B run.
+class TolerantLog(Log):
+    """A log that training can do without: its first failure is told of, then training goes on without it.
 
     Args:
-        config: mode and project.
-        folder: the run folder; W&B writes below it.
-        settings: the resolved settings of the run, shown beside the curves.
+        log: what is written to.
+        name: what it is called in the warning.
+        failures: the errors that it raises when something around it fails: disk, network, its own process.
+            All others are mistakes and are not caught.
     """
 
-    def __init__(self, config: WandbConfig, *, folder: Path, settings: Config) -> None:
-        import wandb
-
-        self._run: Any = wandb.init(
-            mode=config.mode,
-            project=config.project,
-            name=folder.name,
-            id=_run_id(folder),
-            resume="allow",
-            dir=folder,
-            config=settings.model_dump(mode="json"),
-            settings=wandb.Settings(silent=True, console="off"),
-        )
+    def __init__(self, log: Log, *, name: str, failures: tuple[type[Exception], ...]) -> None:
+        self._log = log
+        self._name = name
+        self._failures = failures
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Send the figures."""
-        self._run.log(dict(figures), step=step)
+        """Pass on."""
+        self._attempt(lambda: self._log.write(step, figures))
+
+    def media(self, step: int, name: str, path: Path) -> None:
+        """Pass on."""
+        self._attempt(lambda: self._log.media(step, name, path))
+
+    def artifact(self, path: Path) -> None:
+        """Pass on."""
+        self._attempt(lambda: self._log.artifact(path))
 
     def close(self) -> None:
-        """Flush and finish the W&B run."""
-        self._run.finish()
+        """Pass on."""
+        self._attempt(self._log.close)
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._attempt(lambda: self._log.__exit__(kind, error, traceback))
 
-def require_wandb(config: WandbConfig) -> None:
-    """Find out before any work is done whether W&B can be used as asked.
-
-    Raises:
-        ConfigError: if the package is missing, or ``online`` was asked for without a key.
-    """
-    if config.mode == "disabled":
-        return
-    try:
-        import wandb
-    except ImportError as error:
-        raise ConfigError("wandb.mode: the package is missing; pip install 'echossl[wandb]'") from error
-    if config.mode == "online" and not wandb.login(prompt=False):
-        raise ConfigError(
-            "wandb.mode: online needs a key; set WANDB_API_KEY or run wandb login, or take offline"
-        )
-
-
-def open_wandb(config: WandbConfig, *, folder: Path, settings: Config) -> Log:
-    """The W&B log, or one that does nothing where W&B is disabled."""
-    if config.mode == "disabled":
-        return NoLog()
-    return WandbLog(config, folder=folder, settings=settings)
-
-
-def _run_id(folder: Path) -> str:
-    """The name of this run at W&B, kept in the run folder."""
-    path = folder / "wandb_id.txt"
-    if not path.is_file():
-        write_text(path, uuid.uuid4().hex)
-    return path.read_text(encoding="utf-8").strip()
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except self._failures as error:
+            logger.warning(
+                "%s failed (%s: %s); training goes on without it, %s has all figures",
+                self._name,
+                type(error).__name__,
+                error,
+                FILE_NAME,
+            )
+            self._log = NoLog()
 
 
 def _lines_up_to(path: Path, step: int) -> list[str]:

@@ -29,11 +29,13 @@ from echossl.training.distributed import process_group, require_same_step, share
 from echossl.training.hardware import Hardware
 from echossl.training.learner import Learner
 from echossl.training.logging import FILE_NAME as METRICS_NAME
-from echossl.training.logging import Log, MetricsLog, open_wandb, require_wandb
+from echossl.training.logging import Log, MetricsLog
 from echossl.training.loop import Training, train
 from echossl.training.optimiser import build_optimiser
 from echossl.training.prefetch import device_batches
 from echossl.training.statistics import grey_statistics
+from echossl.training.tensorboard_log import open_tensorboard, require_tensorboard
+from echossl.training.wandb_log import open_wandb, require_wandb, wandb_mode
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +63,12 @@ def pretrain(config: PretrainConfig) -> Path:
             return encoder_file
         parts = build_parts(config)
         require_wandb(config.wandb)
+        require_tensorboard(wanted=config.tensorboard)
         with writer_first():
             run = RunFolder.open(config.out, config, command="pretrain")
         train_parts(config, parts, run)
         with writer_first():
             if rank() == 0:
-                save_encoder(parts.learner.encoder, encoder_file)
                 run.finish(summarise(config, parts.learner, parts.hardware, parts.table))
         return encoder_file
 
@@ -115,10 +117,7 @@ def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
     require_same_step(first_step, hardware.device)
     batches = device_batches(parts.clips, hardware, first_step=first_step)
     with ExitStack() as stack:
-        logs: list[Log] = []
-        if writes:
-            logs.append(stack.enter_context(MetricsLog(run.path / METRICS_NAME, resumed_step=first_step)))
-            logs.append(stack.enter_context(open_wandb(config.wandb, folder=run.path, settings=config)))
+        logs = open_logs(config, run, stack, resumed_step=first_step) if writes else ()
         most_bad = config.data.max_bad_fraction
         bad = BadVideos(run.path, num_videos=len(parts.table), most=most_bad, writes=writes)
         skipped = BadSteps(
@@ -130,9 +129,39 @@ def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
         )
         augmentation = Augmentation(config.augment, seed=config.seed)
         training = Training(
-            config, learner, optimiser, augmentation, hardware, checkpoints, tuple(logs), bad, skipped
+            config, learner, optimiser, augmentation, hardware, checkpoints, logs, bad, skipped
         )
+        if writes and first_step == 0:
+            show_examples(training, parts.clips, run)
         train(training, batches, first_step=first_step)
+        with writer_first():
+            if writes:
+                save_encoder(learner.encoder, run.path / FILE_NAME)
+                for log in logs:
+                    log.artifact(run.path / FILE_NAME)
+
+
+def open_logs(
+    config: PretrainConfig, run: RunFolder, stack: ExitStack, *, resumed_step: int
+) -> tuple[Log, ...]:
+    """Every log that the settings ask for; the stack closes them."""
+    metrics = stack.enter_context(MetricsLog(run.path / METRICS_NAME, resumed_step=resumed_step))
+    wandb = stack.enter_context(open_wandb(config.wandb, run=run, settings=config))
+    tensorboard = open_tensorboard(run.path, wanted=config.tensorboard, resumed_step=resumed_step)
+    return metrics, wandb, stack.enter_context(tensorboard)
+
+
+def show_examples(training: Training, clips: TrainingClips, run: RunFolder) -> None:
+    """Put a film of the first clips into the logs, where one of them shows films."""
+    config = training.config.wandb
+    if not config.example_clips or wandb_mode(config) == "disabled":
+        return
+    from echossl.training.examples import write_examples  # needs what draws films, which takes a moment
+
+    path = run.path / "media" / "example_clips.mp4"
+    write_examples(clips, training.augmentation, path, count=config.example_clips)
+    for log in training.logs:
+        log.media(0, "example_clips", path)
 
 
 def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:

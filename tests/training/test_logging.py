@@ -1,13 +1,10 @@
 import json
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from echossl.config.data import DataConfig
-from echossl.config.training import PretrainConfig, WandbConfig
-from echossl.errors import ConfigError
-from echossl.training.logging import MetricsLog, NoLog, open_wandb, require_wandb
+from echossl.training.logging import Log, MetricsLog, TolerantLog
 
 
 def steps_in(path: Path) -> list[int]:
@@ -52,52 +49,62 @@ def test_a_half_written_line_is_dropped(tmp_path: Path) -> None:
     assert steps_in(path) == [10, 20]
 
 
-def config(folder: Path, mode: str) -> PretrainConfig:
-    return PretrainConfig(
-        data=DataConfig(manifest=folder / "m.csv", store=folder / "s"),
-        out=folder,
-        wandb=WandbConfig.model_validate({"mode": mode, "project": "test"}),
+class FailsAfter(Log):
+    """Notes what arrives, and raises from the given call on."""
+
+    def __init__(self, calls: int, error: Exception) -> None:
+        self.calls = calls
+        self.error = error
+        self.arrived: list[object] = []
+
+    def _note(self, what: object) -> None:
+        if len(self.arrived) >= self.calls:
+            raise self.error
+        self.arrived.append(what)
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        self._note((step, dict(figures)))
+
+    def media(self, step: int, name: str, path: Path) -> None:
+        self._note((step, name, path))
+
+    def artifact(self, path: Path) -> None:
+        self._note(path)
+
+    def close(self) -> None:
+        self._note("closed")
+
+
+def use(log: Log) -> None:
+    with log:
+        log.write(1, {"loss": 0.5})
+        log.media(1, "film", Path("film.mp4"))
+        log.artifact(Path("encoder"))
+
+
+def test_a_tolerant_log_passes_everything_on() -> None:
+    inner = FailsAfter(99, OSError("never"))
+    use(TolerantLog(inner, name="Inner", failures=(OSError,)))
+    assert inner.arrived == [(1, {"loss": 0.5}), (1, "film", Path("film.mp4")), Path("encoder"), "closed"]
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 3])
+def test_the_first_failure_is_told_of_once_and_then_nothing_is_passed_on(calls: int, caplog) -> None:
+    inner = FailsAfter(calls, OSError(28, "No space left on device"))
+    with caplog.at_level("WARNING"):
+        use(TolerantLog(inner, name="Inner", failures=(OSError,)))
+    assert len(inner.arrived) == calls
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "Inner failed (OSError: [Errno 28] No space left on device); training goes on without it, "
+        "metrics.jsonl has all figures"
     )
 
 
-def test_disabled_is_an_object_that_does_nothing(tmp_path: Path) -> None:
-    settings = config(tmp_path, "disabled")
-    require_wandb(settings.wandb)
-    with open_wandb(settings.wandb, folder=tmp_path, settings=settings) as log:
-        assert isinstance(log, NoLog)
-        log.write(1, {"loss": 1.0})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_offline_needs_no_login_and_goes_on_in_the_same_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    folder = tmp_path / "run"
-    folder.mkdir()
-    settings = config(folder, "offline")
-    require_wandb(settings.wandb)
-    for step in (1, 2):
-        with open_wandb(settings.wandb, folder=folder, settings=settings) as log:
-            log.write(step, {"loss": 0.5})
-    name = (folder / "wandb_id.txt").read_text()
-    files = list(folder.glob("wandb/offline-run-*/run-*.wandb"))
-    assert len(files) == 2
-    assert {path.name for path in files} == {f"run-{name}.wandb"}
-    # W&B's own process may still be writing when the run is finished
-    deadline = time.monotonic() + 20
-    while not all(b"loss" in path.read_bytes() for path in files):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_online_without_a_key_is_refused_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    with pytest.raises(ConfigError, match=r"wandb\.mode: online needs a key"):
-        require_wandb(WandbConfig(mode="online"))
+def test_mistakes_and_errors_of_training_are_not_swallowed() -> None:
+    with pytest.raises(TypeError, match="a mistake"):
+        use(TolerantLog(FailsAfter(0, TypeError("a mistake")), name="Inner", failures=(OSError,)))
+    inner = FailsAfter(99, OSError("never"))
+    with pytest.raises(OSError, match="of training"), TolerantLog(inner, name="Inner", failures=(OSError,)):
+        raise OSError("of training")
+    assert inner.arrived == ["closed"]
