@@ -144,10 +144,14 @@ def patient_counts(num_patients: int, config: BootstrapConfig) -> Iterator[npt.N
     generator = np.random.default_rng([config.seed, PATIENTS])
     rows_per_chunk = max(1, ENTRIES_PER_CHUNK // num_patients)
     for first in range(0, config.resamples, rows_per_chunk):
-        rows = min(rows_per_chunk, config.resamples - first)
-        drawn = generator.integers(num_patients, size=(rows, num_patients))
-        drawn += np.arange(rows)[:, None] * num_patients  # so that one bincount serves every row
-        yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        yield drawn_counts(generator, min(rows_per_chunk, config.resamples - first), num_patients)
+
+
+def drawn_counts(generator: np.random.Generator, rows: int, num_patients: int) -> npt.NDArray[np.int64]:
+    """How often each patient is drawn when as many are drawn with replacement, (rows, num_patients)."""
+    drawn = generator.integers(num_patients, size=(rows, num_patients))
+    drawn += np.arange(rows)[:, None] * num_patients  # so that one bincount serves every row
+    return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
 
 
 def two_sided_p_value(samples: Floats) -> float:

@@ -1,0 +1,49 @@
+"""Slow statistics in plain words, straight from their definitions: what the package is compared with."""
+
+import numpy as np
+
+
+def pair(positive, negative):
+    return 1.0 if positive > negative else 0.5 if positive == negative else 0.0
+
+
+def u_statistic_covariance(labels, columns, patients=None):
+    """DeLong's covariance from every pair; by patient as in Obuchowski (1997), section 2."""
+    columns = np.atleast_2d(columns)
+    patients = np.arange(len(labels)) if patients is None else np.asarray(patients)
+    positives, negatives = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    num_positive, num_negative = len(positives), len(negatives)
+    tenth, first, areas = [], [], []
+    for scores in columns:
+        table = np.array([[pair(scores[i], scores[j]) for j in negatives] for i in positives])
+        areas.append(table.mean())
+        tenth.append(table.mean(axis=1))
+        first.append(table.mean(axis=0))
+    names = sorted(set(patients.tolist()))
+
+    def excess(components, members, area, name):
+        mine = [value for value, row in zip(components, members, strict=True) if patients[row] == name]
+        return sum(mine) - len(mine) * area
+
+    covariance = np.zeros((len(columns), len(columns)))
+    with_positive = len(set(patients[positives].tolist()))
+    with_negative = len(set(patients[negatives].tolist()))
+    for r in range(len(columns)):
+        for s in range(len(columns)):
+            s10 = s01 = s11 = s11_turned = 0.0
+            for name in names:
+                x_r = excess(tenth[r], positives, areas[r], name)
+                x_s = excess(tenth[s], positives, areas[s], name)
+                y_r = excess(first[r], negatives, areas[r], name)
+                y_s = excess(first[s], negatives, areas[s], name)
+                s10 += x_r * x_s
+                s01 += y_r * y_s
+                s11 += x_r * y_s
+                s11_turned += x_s * y_r
+            s10 *= with_positive / ((with_positive - 1) * num_positive)
+            s01 *= with_negative / ((with_negative - 1) * num_negative)
+            s11 *= len(names) / (len(names) - 1)
+            s11_turned *= len(names) / (len(names) - 1)
+            covariance[r, s] = s10 / num_positive + s01 / num_negative
+            covariance[r, s] += (s11 + s11_turned) / (num_positive * num_negative)
+    return np.array(areas), covariance
