@@ -1,6 +1,5 @@
 """Adapt an encoder with a handful of labels and predict the test split."""
 
-import logging
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from echossl.adapt.budget import Budget, draw_budget, of_split, readable
 from echossl.adapt.frozen import FrozenTrainer
@@ -17,23 +15,17 @@ from echossl.adapt.full import FullTrainer
 from echossl.adapt.pixels import fit_pixels, study_features
 from echossl.adapt.scores import study_scores
 from echossl.adapt.selection import Trainer, train_within_budget
+from echossl.adapt.start import start_encoder
 from echossl.config.adapt import FinetuneConfig, FrozenRecipe, FullRecipe, PixelRecipe
 from echossl.data.labels import describe
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
-from echossl.encoders import Encoder, EncoderMetadata, build_encoder
-from echossl.encoders.checkpoints import is_own
+from echossl.encoders import Encoder
 from echossl.encoders.classifier import MODEL_NAME, save_classifier
-from echossl.encoders.files import load_encoder
-from echossl.encoders.start import load_start
 from echossl.files import atomic_path
 from echossl.runs import RunFolder
 from echossl.training.bad_videos import BadVideos
-from echossl.training.encoding import require_fit
 from echossl.training.hardware import Hardware
-from echossl.training.statistics import grey_statistics
-
-logger = logging.getLogger(__name__)
 
 PREDICTIONS_NAME = "predictions.csv"
 BUDGET_NAME = "budget.csv"
@@ -128,36 +120,6 @@ def _trainer(
         case FullRecipe() as recipe:
             return FullTrainer(start, store, config=config, recipe=recipe, hardware=hardware)
     raise TypeError(f"the recipe {config.recipe.name} trains no encoder")
-
-
-def start_encoder(config: FinetuneConfig, store: ClipStore, training: pd.DataFrame) -> Encoder:
-    """The encoder that adaptation begins from.
-
-    Args:
-        config: ``start``, or ``encoder``, ``clip`` and ``seed`` of a random one.
-        store: the clip store, which must fit.
-        training: videos whose grey values a random start is normalised with; their labels are not needed.
-    """
-    is_named = str(config.start).startswith(("torchvision:", "pytorchvideo:"))
-    if config.start is not None and not is_named and is_own(config.start):
-        encoder = load_encoder(config.start)
-        require_fit(encoder, store)
-        return encoder
-    mean, std = grey_statistics(store, training["row"].to_numpy())
-    metadata = EncoderMetadata(
-        architecture=config.encoder,
-        clip=config.clip,
-        size=store.size,
-        mean=mean,
-        std=std,
-        provenance={"start": f"random weights, seed {config.seed}"},
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        encoder = build_encoder(metadata)
-    if config.start is not None:
-        logger.warning("%s", load_start(encoder, config.start).as_text())
-    return encoder
 
 
 def _adapt_pixels(recipe: PixelRecipe, store: ClipStore, budget: Budget, test: pd.DataFrame) -> Outcome:

@@ -21,6 +21,7 @@ COMMANDS = (
     data.augment_preview,
     learn.pretrain,
     learn.finetune,
+    learn.probe,
     judge.evaluate,
     judge.compare,
     judge.explain,

@@ -56,6 +56,17 @@ def finetune(words: Words = None) -> None:
     typer.echo(f"predictions: {run(config)}")
 
 
+def probe(words: Words = None) -> None:
+    """Score frozen encoders side by side: AUROC with few and all labels, R2 of numbers."""
+    from echossl.config.probe import ProbeConfig
+
+    config = settings(ProbeConfig, words)
+
+    from echossl.study.probe import run_probe
+
+    typer.echo(run_probe(config).read_text(encoding="utf-8"))
+
+
 def embed(
     encoder: Annotated[Path, typer.Argument(help="encoder.safetensors or a run folder.")],
     store: Annotated[Path, typer.Argument(help="Clip store.")],

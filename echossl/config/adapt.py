@@ -75,6 +75,11 @@ class FinetuneConfig(Config):
     clip: ClipConfig = Field(
         ClipConfig(), description="Clips of a random start; a start file brings its own."
     )
+    clip_from: Literal["start", "settings"] = Field(
+        "start",
+        description="Clips of a start file: those it was trained with, or those of `clip`, where the network "
+        "takes clips of any length.",
+    )
     labels: LabelBudget = Field(LabelBudget(), description="Which labels may be read.")
     recipe: Recipe = Field(FrozenRecipe(), description="How the labels are used.")
     augment: AugmentConfig = Field(AugmentConfig(), description="Augmentation of the labelled clips.")

@@ -13,6 +13,7 @@ from echossl.config.data import CheckConfig, PrepareConfig
 from echossl.config.evaluation import BootstrapConfig
 from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
+from echossl.config.probe import ProbeConfig
 from echossl.config.sources import Source
 from echossl.config.study import DemoConfig, StudyConfig
 from echossl.config.training import AugmentConfig, PretrainConfig
@@ -26,6 +27,7 @@ COMMANDS: dict[str, type[Config]] = {
     "augment-preview": AugmentConfig,
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
+    "probe": ProbeConfig,
     "evaluate": BootstrapConfig,
     "compare": BootstrapConfig,
     "explain": ExplainConfig,

@@ -68,16 +68,22 @@ class Grid:
 
     def average(self, figures: Floats, config: BootstrapConfig, seed_stream: int) -> Floats:
         """Mean over the resampled draws and seeds, (draws * seeds, resamples) to (resamples,)."""
-        draw_shares = _shares(len(self.draws), config, DRAWS)
-        seed_shares = _shares(len(self.seeds), config, seed_stream)
         by_cell = figures.reshape(len(self.draws), len(self.seeds), config.resamples)
-        mean: Floats = np.einsum("rd,dsr,rs->r", draw_shares, by_cell, seed_shares)
-        return mean
+        return average_cells(by_cell, config, seed_stream)
 
     def plain(self, metric: Metric) -> float:
         """Mean over the cells of the metric of the sample itself."""
         once = np.ones((1, self.first.labels.size))
         return float(np.mean([metric(self.first.labels, scores, once) for scores in self.scores]))
+
+
+def average_cells(figures: Floats, config: BootstrapConfig, seed_stream: int) -> Floats:
+    """Mean over the resampled draws and seeds, (draws, seeds, resamples) to (resamples,)."""
+    num_draws, num_seeds, _ = figures.shape
+    draw_shares = _shares(num_draws, config, DRAWS)
+    seed_shares = _shares(num_seeds, config, seed_stream)
+    mean: Floats = np.einsum("rd,dsr,rs->r", draw_shares, figures, seed_shares)
+    return mean
 
 
 def _shares(num_items: int, config: BootstrapConfig, stream: int) -> Floats:

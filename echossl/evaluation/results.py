@@ -38,7 +38,7 @@ class ResultRow:
         metric: ``auroc``, ``auprc``, ``prevalence``; of a paired difference also ``auroc_p_value``.
         value: the figure.
         num_patients: patients it stands on.
-        num_positive: of those, how many have a positive study.
+        num_positive: of those, how many have a positive study; None where a number is predicted.
         low: lower end of its interval; None where it has none.
         high: upper end of its interval.
         arm: the starting point that was adapted; a paired difference is ``A - B``.
@@ -52,7 +52,7 @@ class ResultRow:
     metric: str
     value: float
     num_patients: int
-    num_positive: int
+    num_positive: int | None
     low: float | None = None
     high: float | None = None
     arm: str = ""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from echossl.adapt import embed, finetune, load_classifier
-from echossl.adapt.finetune import start_encoder
+from echossl.adapt.start import start_encoder
 from echossl.config.adapt import FullRecipe, LabelBudget, PixelRecipe
 from echossl.config.training import HardwareConfig
 from echossl.data.manifest import read_manifest

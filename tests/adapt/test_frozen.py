@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from echossl.adapt.budget import draw_budget
-from echossl.adapt.finetune import start_encoder
+from echossl.adapt.start import start_encoder
 from echossl.adapt.frozen import FrozenTrainer, zero_head
 from echossl.config.adapt import FrozenRecipe
 from echossl.data.store import ClipStore

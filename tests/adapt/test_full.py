@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from echossl.adapt.budget import draw_budget
-from echossl.adapt.finetune import start_encoder
+from echossl.adapt.start import start_encoder
 from echossl.adapt.full import FullTrainer
 from echossl.config.adapt import FullRecipe
 from echossl.errors import EchosslError

@@ -1,0 +1,79 @@
+"""The encoder that adaptation begins from, and clips other than those it was trained with."""
+
+import logging
+
+import pandas as pd
+import torch
+
+from echossl.config.adapt import FinetuneConfig
+from echossl.config.video import ClipConfig
+from echossl.data.store import ClipStore
+from echossl.encoders import Encoder, EncoderMetadata, build_encoder
+from echossl.encoders.checkpoints import is_own
+from echossl.encoders.files import load_encoder
+from echossl.encoders.start import load_start
+from echossl.errors import UserError
+from echossl.training.encoding import require_fit
+from echossl.training.statistics import grey_statistics
+
+logger = logging.getLogger(__name__)
+
+
+def start_encoder(config: FinetuneConfig, store: ClipStore, training: pd.DataFrame) -> Encoder:
+    """The encoder that adaptation begins from.
+
+    Args:
+        config: ``start`` and ``clip_from``, or ``encoder``, ``clip`` and ``seed`` of a random one.
+        store: the clip store, which must fit.
+        training: videos whose grey values a random start is normalised with; their labels are not needed.
+
+    Raises:
+        UserError: if the start, the store and the clips do not fit together.
+    """
+    is_named = str(config.start).startswith(("torchvision:", "pytorchvideo:"))
+    if config.start is not None and not is_named and is_own(config.start):
+        encoder = load_encoder(config.start)
+        require_fit(encoder, store)
+        return with_clip(encoder, config.clip) if config.clip_from == "settings" else encoder
+    mean, std = grey_statistics(store, training["row"].to_numpy())
+    metadata = EncoderMetadata(
+        architecture=config.encoder,
+        clip=config.clip,
+        size=store.size,
+        mean=mean,
+        std=std,
+        provenance={"start": f"random weights, seed {config.seed}"},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = build_encoder(metadata)
+    if config.start is not None:
+        logger.warning("%s", load_start(encoder, config.start).as_text())
+    return encoder
+
+
+def with_clip(encoder: Encoder, clip: ClipConfig) -> Encoder:
+    """The same weights for other clips.
+
+    Args:
+        encoder: on the CPU; it stays as it is.
+        clip: any length that the network takes.
+
+    Returns:
+        A new encoder in evaluation mode.
+
+    Raises:
+        UserError: if the network does not take such clips, or has weights that belong to a length of clip.
+    """
+    found = encoder.metadata
+    metadata = found.model_copy(update={"clip": clip})
+    with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
+        other = build_encoder(metadata)
+    try:
+        other.load_state_dict(encoder.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"clip: the weights of {found.architecture.name} are for clips of {found.clip.num_frames} "
+            f"frames, found {clip.num_frames}; leave the clips to the start"
+        ) from error
+    return other.eval()
