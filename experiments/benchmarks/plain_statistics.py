@@ -47,3 +47,21 @@ def u_statistic_covariance(labels, columns, patients=None):
             covariance[r, s] = s10 / num_positive + s01 / num_negative
             covariance[r, s] += (s11 + s11_turned) / (num_positive * num_negative)
     return np.array(areas), covariance
+
+
+def quadratic_kappa(labels, calls):
+    """One minus observed over expected squared steps; expected from every pair of a label and a call."""
+    observed = np.mean([(label - call) ** 2 for label, call in zip(labels, calls, strict=True)])
+    expected = np.mean([(label - call) ** 2 for label in labels for call in calls])
+    return 1 - observed / expected
+
+
+def concordance(truth, scores):
+    """Share of right order among the pairs that differ in truth."""
+    wins = [
+        pair(scores[i], scores[j])
+        for i in range(len(truth))
+        for j in range(len(truth))
+        if truth[i] > truth[j]
+    ]
+    return sum(wins) / len(wins)
