@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from echossl import __version__
+from echossl.adapt.embedding_files import require_writable, write_embeddings
 from echossl.config.training import HardwareConfig
 from echossl.config.video import ClipPolicy
 from echossl.data.clips import ClipRequest, video_requests
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
 from echossl.encoders.files import load_encoder
-from echossl.files import atomic_path
 from echossl.training.encoding import encode, require_fit
 from echossl.training.hardware import Hardware
 
@@ -87,15 +89,21 @@ def save_embeddings(
     Args:
         encoder: encoder file or pre-training run.
         store: clip store.
-        out: the ``.npz`` file, one entry per clip: ``features`` (clips, dim) float32; ``path``,
-            ``patient_id``, ``study_id`` (clips,) text; ``start_seconds`` (clips,) float64.
+        out: a ``.parquet`` or ``.npz`` file (see :mod:`echossl.adapt.embedding_files`), per clip:
+            ``patient_id``, ``study_id``, ``path``, ``start_seconds``, ``end_seconds`` (beyond the video's end
+            where a short video is looped) and ``features`` (dim,) float32. Its metadata are those of the
+            encoder with their provenance, and how the clips were chosen.
         clips_per_video: clips of each video, where the policy leaves it open.
         policy: where the clips start.
         seed: seed of the policy ``random``.
 
     Returns:
         The shape of ``features``.
+
+    Raises:
+        UserError: if such a file cannot be written, or encoder and store are missing or do not fit.
     """
+    require_writable(out)
     clip_store = ClipStore.open(store)
     network = load_encoder(encoder)
     require_fit(network, clip_store)
@@ -103,11 +111,24 @@ def save_embeddings(
     chosen = _requests(network, clip_store, range(len(clip_store)), clips_per_video, policy, seed)
     requests = [request for own in chosen for request in own]
     features = encode(hardware.place(network), clip_store, requests, hardware=hardware)
-    rows = [request.row for request in requests]
-    path, patient, study = (
-        clip_store.table[name].to_numpy(dtype=np.str_)[rows] for name in ("path", "patient_id", "study_id")
-    )
-    starts = np.array([request.start_seconds for request in requests])
-    with atomic_path(out) as temporary, temporary.open("wb") as file:
-        np.savez(file, features=features, start_seconds=starts, path=path, patient_id=patient, study_id=study)
+    columns = _columns(clip_store, requests, clip_seconds=network.metadata.clip.clip_seconds)
+    metadata = {
+        "encoder": network.metadata.model_dump(mode="json"),
+        "store": store.absolute().name,
+        "clips": {"policy": policy, "clips_per_video": clips_per_video, "seed": seed},
+        "precision": hardware.precision,
+        "echossl": __version__,
+    }
+    write_embeddings(out, features, columns, metadata)
     return features.shape[0], features.shape[1]
+
+
+def _columns(
+    store: ClipStore, requests: Sequence[ClipRequest], *, clip_seconds: float
+) -> dict[str, npt.NDArray[Any]]:
+    """Where each clip comes from: (clips,) each."""
+    rows = [request.row for request in requests]
+    names = ("patient_id", "study_id", "path")
+    origin = {name: store.table[name].to_numpy(dtype=np.str_)[rows] for name in names}
+    starts = np.array([request.start_seconds for request in requests])
+    return {**origin, "start_seconds": starts, "end_seconds": starts + clip_seconds}

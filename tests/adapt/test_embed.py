@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from echossl.adapt.embed import embed, mean_logits, save_embeddings
+from echossl.adapt.embed import embed, mean_logits
 from echossl.augment import Augmentation, to_float
 from echossl.config.training import AugmentConfig, HardwareConfig
 from echossl.data.clips import read_clip, video_requests
 from echossl.encoders import EncoderMetadata, build_encoder
-from echossl.encoders.files import save_encoder
 from echossl.errors import UserError
 from echossl.training.encoding import encode, require_fit
 from echossl.training.hardware import Hardware
@@ -69,28 +68,6 @@ def test_no_video_is_no_error(toy) -> None:
     encoder = _encoder(toy)
     assert embed(encoder, toy.store, [], clips_per_video=2, hardware=HARDWARE) == []
     assert mean_logits(torch.nn.Linear(3, 1), []).shape == (0,)
-
-
-@pytest.mark.parametrize("policy", ["uniform", "centre", "all", "random"])
-def test_embeddings_of_a_whole_store_are_written_with_their_names(toy, tmp_path, policy: str) -> None:
-    encoder = _encoder(toy).eval()
-    save_encoder(encoder, tmp_path / "encoder.safetensors")
-    out = tmp_path / "deeper" / "embeddings.npz"
-    shape = save_embeddings(
-        tmp_path / "encoder.safetensors", toy.store.path, out, clips_per_video=2, policy=policy
-    )
-    rows = range(len(toy.store))
-    expected = embed(encoder, toy.store, rows, clips_per_video=2, hardware=HARDWARE, policy=policy)
-    counts = [len(own) for own in expected]
-    assert shape == (sum(counts), encoder.dim)
-    with np.load(out, allow_pickle=False) as stored:
-        # bf16 where there is hardware for it
-        assert np.allclose(stored["features"], np.concatenate(expected), atol=3e-2)
-        for name in ("path", "patient_id", "study_id"):
-            assert stored[name].tolist() == toy.store.table[name].repeat(counts).tolist()
-        lasts = toy.store.durations.repeat(counts) - encoder.metadata.clip.clip_seconds
-        assert (stored["start_seconds"] >= 0).all()
-        assert (stored["start_seconds"] <= np.maximum(lasts, 0) + 1e-9).all()
 
 
 def test_logits_are_averaged_over_the_clips_of_each_video() -> None:
