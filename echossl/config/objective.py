@@ -21,6 +21,11 @@ class ContrastiveConfig(Config):
     num_clips: int = Field(
         2, ge=2, le=32, description="Clips of each patient; more than two with positives patient."
     )
+    same_patient: Literal["excluded", "negatives"] = Field(
+        "excluded",
+        description="Other items of the same patient, which a batch may hold with pairs all_pairs: no "
+        "negatives, or negatives like those of other patients, as published for EchoCLR.",
+    )
     temperature: float = Field(0.1, gt=0, description="Temperature of the softmax; its start if learned.")
     learn_temperature: bool = Field(
         False, description="Learn the temperature, between 0.01 and 1, from its start."

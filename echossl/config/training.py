@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from echossl.config.base import Config
 from echossl.config.data import DataConfig
@@ -106,7 +106,14 @@ class PretrainConfig(Config):
     )
     augment: AugmentConfig = Field(AugmentConfig(), description="Clip augmentation.")
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser and schedule.")
-    batch_size: int = Field(32, ge=2, description="Patients per update, over all processes.")
+    pairs: Literal["patients", "all_pairs"] = Field(
+        "patients",
+        description="What a batch holds: different patients, each with the clips that the objectives want; "
+        "or, with positives two_videos, pairs out of all pairs of videos of a study.",
+    )
+    batch_size: int = Field(
+        32, ge=2, description="Patients (pairs, with all_pairs) per update, over all processes."
+    )
     seed: int = Field(0, ge=0, description="Seed of weights, batches and augmentation.")
     max_gradient_norm: float | None = Field(
         None, gt=0, description="Gradients of a larger norm are scaled down to it; null leaves them."
@@ -120,3 +127,15 @@ class PretrainConfig(Config):
     hardware: HardwareConfig = Field(HardwareConfig(), description="Device, precision, readers.")
     wandb: WandbConfig = Field(WandbConfig(), description="Weights & Biases logging.")
     tensorboard: bool = Field(False, description="Figures for TensorBoard, below the run folder.")
+
+    @model_validator(mode="after")
+    def _pairs_have_effect(self) -> "PretrainConfig":
+        wanted = {getattr(objective, "positives", None) for objective in self.objectives}
+        if self.pairs == "all_pairs" and "two_videos" not in wanted:
+            raise ValueError("pairs is all_pairs, but no objective has positives two_videos; set one of them")
+        kept = {getattr(objective, "same_patient", "excluded") for objective in self.objectives}
+        if self.pairs == "patients" and "negatives" in kept:
+            raise ValueError(
+                "same_patient is negatives, but a batch holds each patient once; set pairs all_pairs"
+            )
+        return self

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from echossl.data.requests import ClipRequest, read_clip, read_clips, video_requests
-from echossl.data.samplers import BalancedSampler, Draw, PairSampler
+from echossl.data.samplers import BalancedSampler, Draw, PairSampler, Sampler
 from echossl.data.store import ClipStore
 from echossl.errors import DecodeError, EchosslError, UserError
 
@@ -82,7 +82,7 @@ class TrainingClips(Dataset[Batch]):
 
     Args:
         store: the clip store.
-        sampler: what the batches are made of: :class:`PairSampler` or :class:`BalancedSampler`.
+        sampler: what the batches are made of.
         steps: number of updates.
         rank: number of this training process.
         world_size: number of training processes.
@@ -91,7 +91,7 @@ class TrainingClips(Dataset[Batch]):
     def __init__(
         self,
         store: ClipStore,
-        sampler: PairSampler | BalancedSampler,
+        sampler: Sampler,
         *,
         steps: int,
         rank: int = 0,
@@ -140,9 +140,7 @@ class Spares:
         bad: path of each unreadable video, and why.
     """
 
-    def __init__(
-        self, sampler: PairSampler | BalancedSampler, draw: Draw, step: int, first_item: int
-    ) -> None:
+    def __init__(self, sampler: Sampler, draw: Draw, step: int, first_item: int) -> None:
         self.bad: dict[str, str] = {}
         self._sampler, self._draw, self._step, self._first_item = sampler, draw, step, first_item
         self._patients = draw.patients.copy()

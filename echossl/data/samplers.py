@@ -1,12 +1,12 @@
 """Which clips make the batch of a step. Stateless: the answer depends on the seed and the step alone.
 
-Both samplers draw patients, not videos: a study with many videos weighs as much as one with few, and no batch
-holds a patient twice where its clips would be taken for those of a stranger.
+The samplers here draw patients, not videos: a study with many videos weighs as much as one with few, and no
+batch holds a patient twice where its clips would be taken for those of a stranger.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,24 @@ class Draw:
     items: list[list[ClipRequest]]
     patients: np.ndarray
     labels: np.ndarray | None = None
+
+
+class Sampler(Protocol):
+    """What a batch is made of, as a function of the step.
+
+    Attributes:
+        clip: which frames make a clip.
+    """
+
+    clip: ClipConfig
+
+    def draw(self, step: int) -> Draw:
+        """The items of the batch of a step."""
+
+    def replace(
+        self, patients: np.ndarray, step: int, item: int, attempt: int
+    ) -> tuple[list[ClipRequest], int]:
+        """Other clips for an item that cannot be read, and their patient; see :class:`PairSampler`."""
 
 
 class PairSampler:
@@ -82,11 +100,11 @@ class PairSampler:
         self.clip = clip
         self.seed = seed
         self._videos = _videos_of(table, self.patients)
-        self._durations = _durations_of(table)
+        self._durations = durations_of(table)
 
     def draw(self, step: int) -> Draw:
         """``batch_size`` different patients with ``num_clips`` clips each."""
-        patients = _members_of_step(len(self.patients), self.batch_size, step, (self.seed,))
+        patients = members_of_step(len(self.patients), self.batch_size, step, (self.seed,))
         items = [
             self._item(self._videos[patient], np.random.default_rng((ITEM, self.seed, step, item)))
             for item, patient in enumerate(patients)
@@ -117,13 +135,13 @@ class PairSampler:
         if self.positives == "patient":
             rounds = [generator.permutation(videos) for _ in range(-(-self.num_clips // len(videos)))]
             rows = np.concatenate(rounds)[: self.num_clips]
-            return [_random_request(int(row), self._durations, self.clip, generator) for row in rows]
+            return [random_request(int(row), self._durations, self.clip, generator) for row in rows]
         if self.num_clips == 2 and (self.positives == "two_clips" or len(videos) == 1):
             row = int(generator.choice(videos))
             starts = two_clip_starts(self._durations[row], clip=self.clip, generator=generator)
             return [ClipRequest(row, start) for start in starts]
         rows = generator.choice(videos, self.num_clips, replace=False)
-        return [_random_request(int(row), self._durations, self.clip, generator) for row in rows]
+        return [random_request(int(row), self._durations, self.clip, generator) for row in rows]
 
 
 class BalancedSampler:
@@ -161,7 +179,7 @@ class BalancedSampler:
             members = sorted(set(rows["patient_id"]))
             self._members.append(np.array([codes[patient] for patient in members], dtype=np.int64))
             self._videos.append(_videos_of(rows, members))
-        self._durations = _durations_of(table)
+        self._durations = durations_of(table)
 
     def draw(self, step: int) -> Draw:
         """``patients_per_class`` patients of each class with two clips each."""
@@ -189,17 +207,17 @@ class BalancedSampler:
     def _members_of_class(self, position: int, step: int) -> np.ndarray:
         num_members, key = len(self._members[position]), (self.seed, position)
         if num_members >= self.patients_per_class:
-            return _members_of_step(num_members, self.patients_per_class, step, key)
+            return members_of_step(num_members, self.patients_per_class, step, key)
         generator = np.random.default_rng((WITH_REPLACEMENT, *key, step))
         return generator.integers(num_members, size=self.patients_per_class)
 
     def _item(self, videos: np.ndarray, generator: np.random.Generator) -> list[ClipRequest]:
         rows = generator.choice(videos, 2, replace=len(videos) == 1)
-        return [_random_request(int(row), self._durations, self.clip, generator) for row in rows]
+        return [random_request(int(row), self._durations, self.clip, generator) for row in rows]
 
 
-def _members_of_step(num_members: int, batch_size: int, step: int, key: Sequence[int]) -> np.ndarray:
-    """Who is in the batch of a step: (batch_size,) int64 below ``num_members``, all different."""
+def members_of_step(num_members: int, batch_size: int, step: int, key: Sequence[int]) -> np.ndarray:
+    """Which members are in the batch of a step: (batch_size,) int64 below ``num_members``, all different."""
     steps_per_epoch = -(-num_members // batch_size)
     epoch, step_in_epoch = divmod(step, steps_per_epoch)
     order = np.random.default_rng((EPOCH, *key, epoch)).permutation(num_members)
@@ -232,11 +250,13 @@ def _videos_of(table: pd.DataFrame, patients: Sequence[str]) -> list[np.ndarray]
     return [rows[patient] for patient in patients]
 
 
-def _durations_of(table: pd.DataFrame) -> dict[int, float]:
+def durations_of(table: pd.DataFrame) -> dict[int, float]:
+    """Store row → length of the video in seconds."""
     return dict(zip(table["row"].astype(int), table["duration_seconds"].astype(float), strict=True))
 
 
-def _random_request(
+def random_request(
     row: int, durations: dict[int, float], clip: ClipConfig, generator: np.random.Generator
 ) -> ClipRequest:
+    """A clip of a video that starts anywhere."""
     return ClipRequest(row, random_clip_start(durations[row], clip=clip, generator=generator))

@@ -75,6 +75,8 @@ class Contrastive(PartwiseObjective):
 
     def compare_all(self, projections: Tensor, patients: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and metrics of the batch of all processes: projections (n, k, places, d), patients (n,)."""
+        if self.config.same_patient == "negatives":
+            patients = torch.arange(len(patients), device=patients.device)  # as if each item were another's
         temperature = self.config.temperature if self.log_scale is None else torch.exp(-self.log_scale)
         num_cells = self.config.dense_grid**2
         if num_cells:

@@ -14,7 +14,9 @@ from echossl.augment import Augmentation
 from echossl.config.training import PretrainConfig
 from echossl.data.clips import PairSampler, TrainingClips
 from echossl.data.manifest import read_manifest
+from echossl.data.samplers import Sampler
 from echossl.data.store import ClipStore
+from echossl.data.study_pairs import StudyPairSampler
 from echossl.distributed import rank, world_size
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.files import FILE_NAME, save_encoder
@@ -219,7 +221,20 @@ def build_clips(
             f"batch_size: {config.batch_size} patients cannot be shared evenly by {world_size()} processes; "
             f"make it a multiple of {world_size()}"
         )
-    sampler = PairSampler(
+    return TrainingClips(
+        store,
+        build_sampler(config, learner, table),
+        steps=config.optimiser.steps,
+        rank=rank(),
+        world_size=world_size(),
+    )
+
+
+def build_sampler(config: PretrainConfig, learner: Learner, table: pd.DataFrame) -> Sampler:
+    """What the batches are made of, as the settings and the objectives ask for."""
+    if config.pairs == "all_pairs":
+        return StudyPairSampler(table, batch_size=config.batch_size, clip=config.clip, seed=config.seed)
+    return PairSampler(
         table,
         positives=learner.objective.positives or "two_videos",
         num_clips=learner.objective.num_clips,
@@ -227,7 +242,6 @@ def build_clips(
         clip=config.clip,
         seed=config.seed,
     )
-    return TrainingClips(store, sampler, steps=config.optimiser.steps, rank=rank(), world_size=world_size())
 
 
 def provenance(config: PretrainConfig, table: pd.DataFrame) -> dict[str, str]:
