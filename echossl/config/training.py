@@ -9,6 +9,7 @@ from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.logging import WandbConfig
+from echossl.config.monitors import MonitorConfig
 from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
 from echossl.config.video import ClipConfig
 
@@ -124,6 +125,9 @@ class PretrainConfig(Config):
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept.")
     log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")
+    monitor: MonitorConfig = Field(
+        MonitorConfig(), description="Looks at the encoder while it is trained; none by default."
+    )
     hardware: HardwareConfig = Field(HardwareConfig(), description="Device, precision, readers.")
     wandb: WandbConfig = Field(WandbConfig(), description="Weights & Biases logging.")
     tensorboard: bool = Field(False, description="Figures for TensorBoard, below the run folder.")

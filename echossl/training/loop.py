@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,11 +17,12 @@ from echossl.progress import progress
 from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
-from echossl.training.distributed import collected, largest
+from echossl.training.distributed import collected, largest, writer_first
 from echossl.training.hardware import Hardware
 from echossl.training.interrupt import StoppedError, StopRequest, shielded
 from echossl.training.learner import Learner, is_finite, update
 from echossl.training.logging import Log
+from echossl.training.monitors.look import Looks
 from echossl.training.optimiser import learning_rate, set_learning_rate
 
 
@@ -38,6 +40,7 @@ class Training:
         logs: where figures go.
         bad_videos: count of the videos that could not be read.
         bad_steps: count of the steps that were skipped.
+        looks: what the monitors see; None without monitors.
     """
 
     config: PretrainConfig
@@ -49,6 +52,7 @@ class Training:
     logs: tuple[Log, ...]
     bad_videos: BadVideos
     bad_steps: BadSteps
+    looks: Looks | None = None
 
 
 def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> None:
@@ -74,8 +78,9 @@ def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> N
             figures = make_step(training, batch, step=step)
             rate.add(batch.clips.shape[0] * batch.clips.shape[1] * world_size())
             done = step + 1
-            if done % config.log_every == 0 or done == steps:
-                write_figures(training, done, figures | {"clips_per_second": rate.read()})
+            seen = take_look(training, done, rate)
+            if seen or done % config.log_every == 0 or done == steps:
+                write_figures(training, done, figures | {"clips_per_second": rate.read()} | seen)
             bar.advance(note=f"loss {figures['loss']:.3f}")
             asked = largest(stop.asked or 0, training.hardware.device)  # of any process
             is_due = done % config.checkpoint_every == 0 or done == steps or asked
@@ -110,6 +115,15 @@ def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float
     return figures | {"learning_rate": rate}
 
 
+def take_look(training: Training, done: int, rate: "Throughput") -> dict[str, float]:
+    """What the monitors see, if it is their turn; one process looks, all others wait."""
+    looks = training.looks
+    if looks is None or not looks.is_due(done):
+        return {}
+    with rate.standing_still(), writer_first():
+        return looks.take(done) if rank() == 0 else {}
+
+
 def write_figures(training: Training, done: int, figures: dict[str, float]) -> None:
     """A line in every log."""
     counts = {"bad_videos": len(training.bad_videos), "bad_steps": len(training.bad_steps)}
@@ -127,6 +141,13 @@ class Throughput:
     def add(self, clips: int) -> None:
         """Count the clips of a step."""
         self._clips += clips
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The time of the block does not count."""
+        began = time.perf_counter()
+        yield
+        self._started += time.perf_counter() - began
 
     def read(self) -> float:
         """The rate, rounded to 0.1; counting starts anew."""

@@ -33,6 +33,8 @@ from echossl.training.learner import Learner
 from echossl.training.logging import FILE_NAME as METRICS_NAME
 from echossl.training.logging import Log, MetricsLog
 from echossl.training.loop import Training, train
+from echossl.training.monitors.best import read_best
+from echossl.training.monitors.look import Looks, Watched
 from echossl.training.optimiser import build_optimiser
 from echossl.training.prefetch import device_batches
 from echossl.training.statistics import grey_statistics
@@ -85,6 +87,7 @@ class Parts:
         table: the videos that are trained on.
         learner: with random weights, or those it starts from, on the device.
         clips: the batches.
+        watched: what the monitors look at; None without monitors.
     """
 
     hardware: Hardware
@@ -92,6 +95,7 @@ class Parts:
     table: pd.DataFrame
     learner: Learner
     clips: TrainingClips
+    watched: Watched | None = None
 
 
 def build_parts(config: PretrainConfig) -> Parts:
@@ -104,9 +108,10 @@ def build_parts(config: PretrainConfig) -> Parts:
     store, table = select_videos(config)
     learner = build_learner(config, store, table)
     clips = build_clips(config, learner, store, table)
+    watched = Watched.build(config, store)
     if config.hardware.sync_batch_norm:
         share_batch_norm(learner, hardware.device)
-    return Parts(hardware, store, table, hardware.place(learner), clips)
+    return Parts(hardware, store, table, hardware.place(learner), clips, watched)
 
 
 def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
@@ -130,8 +135,10 @@ def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
             writes=writes,
         )
         augmentation = Augmentation(config.augment, seed=config.seed)
+        watched = parts.watched
+        looks = None if watched is None else Looks(watched, learner.encoder, hardware, writes=writes)
         training = Training(
-            config, learner, optimiser, augmentation, hardware, checkpoints, logs, bad, skipped
+            config, learner, optimiser, augmentation, hardware, checkpoints, logs, bad, skipped, looks
         )
         if writes and first_step == 0:
             show_examples(training, parts.clips, run)
@@ -266,6 +273,7 @@ def summarise(
 ) -> dict[str, object]:
     """The content of ``result.json``, the figures of the last step among it."""
     last_line = (config.out / METRICS_NAME).read_text(encoding="utf-8").splitlines()[-1]
+    best = read_best(config.out)
     return {
         "encoder": FILE_NAME,
         "num_patients": int(table["patient_id"].nunique()),
@@ -274,4 +282,5 @@ def summarise(
         "device": str(hardware.device),
         "precision": hardware.precision,
         "last": json.loads(last_line),
+        **({"best": best} if best else {}),
     }
