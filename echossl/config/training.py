@@ -79,12 +79,19 @@ class HardwareConfig(Config):
     """Where and how the arithmetic is done; does not change what is computed beyond rounding."""
 
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto takes bf16 autocast where the device has it."
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto",
+        description="auto takes bf16 autocast where the device has it; fp16, with a scaled loss, is for GPUs "
+        "that lack it.",
     )
     workers: int = Field(0, ge=0, description="Processes that read batches; 0 reads in the main one.")
     sync_batch_norm: bool = Field(
         True, description="Batch norm over the batches of all training processes, as if there were one."
+    )
+    checkpoint_activations: bool = Field(
+        False,
+        description="While training, compute activations of the encoder's blocks again in the backward pass "
+        "instead of keeping them: same results, less memory, about a third more time.",
     )
 
 
@@ -115,6 +122,13 @@ class PretrainConfig(Config):
     batch_size: int = Field(
         32, ge=2, description="Patients (pairs, with all_pairs) per update, over all processes."
     )
+    micro_batch: int | None = Field(
+        None,
+        ge=2,
+        description="Most items that a process encodes at once, for batches that are larger than its memory; "
+        "the gradient is that of the whole batch (GradCache), but batch norms see these items only. null "
+        "encodes all at once.",
+    )
     seed: int = Field(0, ge=0, description="Seed of weights, batches and augmentation.")
     max_gradient_norm: float | None = Field(
         None, gt=0, description="Gradients of a larger norm are scaled down to it; null leaves them."
@@ -141,5 +155,14 @@ class PretrainConfig(Config):
         if self.pairs == "patients" and "negatives" in kept:
             raise ValueError(
                 "same_patient is negatives, but a batch holds each patient once; set pairs all_pairs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _micro_batch_has_effect(self) -> "PretrainConfig":
+        if self.micro_batch is not None and self.micro_batch >= self.batch_size:
+            raise ValueError(
+                f"micro_batch is {self.micro_batch}, but batch_size only {self.batch_size}; "
+                "set micro_batch lower, or to null"
             )
         return self

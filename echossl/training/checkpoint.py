@@ -12,6 +12,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 
 from echossl.errors import EchosslError
 from echossl.files import atomic_path
+from echossl.training.loss_scale import LossScale
 
 log = logging.getLogger(__name__)
 # what torch.load raises on files that are cut short, overwritten, or hold more than tensors
@@ -35,7 +36,14 @@ class Checkpoints:
         """Oldest first."""
         return sorted(self.folder.glob("step_*.pt"))
 
-    def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    def save(
+        self,
+        step: int,
+        module: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        *,
+        loss_scale: LossScale | None = None,
+    ) -> None:
         """Write the state after ``step`` updates, then remove what is older than the newest few.
 
         Raises:
@@ -43,6 +51,8 @@ class Checkpoints:
         """
         model_state, optimiser_state = get_state_dict(module, optimiser)
         state = {"step": step, "module": model_state, "optimiser": optimiser_state}
+        if loss_scale is not None:
+            state["loss_scale"] = loss_scale.state_dict()
         path = self.folder / f"step_{step:09d}.pt"
         try:
             with atomic_path(path) as temporary:
@@ -56,8 +66,10 @@ class Checkpoints:
         for path in self.paths[: -self.keep]:
             path.unlink()
 
-    def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Load the newest whole checkpoint into module and optimiser.
+    def restore(
+        self, module: nn.Module, optimiser: torch.optim.Optimizer, *, loss_scale: LossScale | None = None
+    ) -> int:
+        """Load the newest whole checkpoint into module and optimiser, and into the scale of float16.
 
         Returns:
             The number of updates it was made after; 0 if there is no checkpoint.
@@ -78,6 +90,8 @@ class Checkpoints:
                 model_state_dict=state["module"],
                 optim_state_dict=state["optimiser"],
             )
+            if loss_scale is not None:
+                loss_scale.load_state_dict(state.get("loss_scale", {}))  # older checkpoints have none
             return int(state["step"])
         if paths:
             raise EchosslError(

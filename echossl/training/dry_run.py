@@ -25,7 +25,7 @@ class DryRun:
 
     Attributes:
         device: where it runs.
-        precision: bf16 or fp32.
+        precision: bf16, fp16 or fp32.
         num_processes: training processes.
         num_parameters: of the encoder.
         step_seconds: of the second step, once its batch is there.
@@ -101,6 +101,8 @@ def _one_step(config: PretrainConfig, parts: Parts, optimiser: torch.optim.Optim
         replace(batch, clips=clips),
         autocast=parts.hardware.autocast(),
         max_gradient_norm=config.max_gradient_norm,
+        micro_batch=config.micro_batch,
+        loss_scale=parts.hardware.loss_scale(),
     )
     if parts.hardware.device.type == "cuda":
         torch.cuda.synchronize(parts.hardware.device)

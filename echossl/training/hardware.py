@@ -9,6 +9,8 @@ from torch import nn
 from echossl.config.training import HardwareConfig
 from echossl.distributed import world_size
 from echossl.errors import ConfigError
+from echossl.training.loss_scale import LossScale
+from echossl.training.recompute import recompute_activations
 
 Network = TypeVar("Network", bound=nn.Module)
 # instructions without which bfloat16 convolutions on a CPU are slower than float32 ones
@@ -21,35 +23,51 @@ class Hardware:
 
     Attributes:
         device: where tensors live.
-        precision: ``bf16`` is autocast to bfloat16 with float32 weights.
+        precision: ``bf16`` and ``fp16`` are autocast to bfloat16 and float16 with float32 weights.
         workers: processes that read batches; 0 reads in the main one.
+        checkpoint_activations: whether encoders compute activations again instead of keeping them.
     """
 
     device: torch.device
-    precision: Literal["bf16", "fp32"]
+    precision: Literal["bf16", "fp16", "fp32"]
     workers: int
+    checkpoint_activations: bool = False
 
     @classmethod
     def resolve(cls, config: HardwareConfig) -> "Hardware":
         """Find out what ``auto`` means here.
 
         Raises:
-            ConfigError: if the device does not exist, or has no bfloat16 although it was asked for.
+            ConfigError: if the device does not exist, or cannot compute in the precision asked for.
         """
         device = _device(config.device)
         has_bfloat16 = _has_bfloat16(device)
         if config.precision == "bf16" and device.type == "cuda" and not has_bfloat16:
             raise ConfigError("hardware.precision: this GPU has no bf16; set it to auto or fp32")
+        if config.precision == "fp16" and device.type == "cpu":
+            raise ConfigError("hardware.precision: fp16 is for GPUs; on a CPU set it to auto, bf16 or fp32")
         if config.precision == "auto":
-            return cls(device, "bf16" if has_bfloat16 else "fp32", config.workers)
-        return cls(device, config.precision, config.workers)
+            precision: Literal["bf16", "fp16", "fp32"] = "bf16" if has_bfloat16 else "fp32"
+        else:
+            precision = config.precision
+        return cls(device, precision, config.workers, config.checkpoint_activations)
 
     def autocast(self) -> torch.autocast:
         """The context in which networks run."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        half = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, half, enabled=self.precision != "fp32")
+
+    def loss_scale(self) -> LossScale:
+        """What keeps small gradients from vanishing in float16; scales nothing in other precisions."""
+        return LossScale(self.device.type, enabled=self.precision == "fp16")
 
     def place(self, module: Network) -> Network:
-        """Move a module to the device, its convolutions in the layout that is fastest there."""
+        """Move a module to the device, its convolutions in the layout that is fastest there.
+
+        Its encoders are told to compute activations again, if that was asked for.
+        """
+        if self.checkpoint_activations:
+            recompute_activations(module)
         # memory_format is documented, but missing from the type stubs
         return module.to(device=self.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
 

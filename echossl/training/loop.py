@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -20,8 +20,9 @@ from echossl.training.checkpoint import Checkpoints
 from echossl.training.distributed import collected, largest, writer_first
 from echossl.training.hardware import Hardware
 from echossl.training.interrupt import StoppedError, StopRequest, shielded
-from echossl.training.learner import Learner, is_finite, update
+from echossl.training.learner import Learner, is_bad, update
 from echossl.training.logging import Log
+from echossl.training.loss_scale import LossScale
 from echossl.training.monitors.look import Looks
 from echossl.training.optimiser import learning_rate, set_learning_rate
 
@@ -41,6 +42,7 @@ class Training:
         bad_videos: count of the videos that could not be read.
         bad_steps: count of the steps that were skipped.
         looks: what the monitors see; None without monitors.
+        loss_scale: of float16; scales nothing in other precisions.
     """
 
     config: PretrainConfig
@@ -53,6 +55,7 @@ class Training:
     bad_videos: BadVideos
     bad_steps: BadSteps
     looks: Looks | None = None
+    loss_scale: LossScale = field(default_factory=LossScale)
 
 
 def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> None:
@@ -85,7 +88,9 @@ def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> N
             asked = largest(stop.asked or 0, training.hardware.device)  # of any process
             is_due = done % config.checkpoint_every == 0 or done == steps or asked
             if is_due and rank() == 0:
-                training.checkpoints.save(done, training.learner, training.optimiser)
+                training.checkpoints.save(
+                    done, training.learner, training.optimiser, loss_scale=training.loss_scale
+                )
             if asked and done < steps:
                 message = f"saved at step {done} of {steps}; the same command continues"
                 raise StoppedError(signal.Signals(asked), message)
@@ -109,8 +114,10 @@ def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float
         replace(batch, clips=clips),
         autocast=hardware.autocast(),
         max_gradient_norm=config.max_gradient_norm,
+        micro_batch=config.micro_batch,
+        loss_scale=training.loss_scale,
     )
-    if not is_finite(figures):
+    if is_bad(figures):
         training.bad_steps.add(step + 1, figures, gathered(batch.videos).flatten().tolist())
     return figures | {"learning_rate": rate}
 

@@ -28,6 +28,7 @@ from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
 from echossl.training.distributed import process_group, require_same_step, share_batch_norm, writer_first
+from echossl.training.gradient_cache import require_partwise
 from echossl.training.hardware import Hardware
 from echossl.training.learner import Learner
 from echossl.training.logging import FILE_NAME as METRICS_NAME
@@ -117,10 +118,10 @@ def build_parts(config: PretrainConfig) -> Parts:
 def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
     """Go on from the newest checkpoint to the last step. One process writes, all others only compute."""
     learner, hardware, writes = parts.learner, parts.hardware, rank() == 0
-    optimiser = build_optimiser(learner, config.optimiser)
+    optimiser, loss_scale = build_optimiser(learner, config.optimiser), hardware.loss_scale()
     checkpoints = Checkpoints(run.path / "checkpoints", keep=config.keep_checkpoints)
     with writer_first():
-        first_step = checkpoints.restore(learner, optimiser)
+        first_step = checkpoints.restore(learner, optimiser, loss_scale=loss_scale)
     require_same_step(first_step, hardware.device)
     batches = device_batches(parts.clips, hardware, first_step=first_step)
     with ExitStack() as stack:
@@ -138,7 +139,17 @@ def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
         watched = parts.watched
         looks = None if watched is None else Looks(watched, learner.encoder, hardware, writes=writes)
         training = Training(
-            config, learner, optimiser, augmentation, hardware, checkpoints, logs, bad, skipped, looks
+            config,
+            learner,
+            optimiser,
+            augmentation,
+            hardware,
+            checkpoints,
+            logs,
+            bad,
+            skipped,
+            looks,
+            loss_scale=loss_scale,
         )
         if writes and first_step == 0:
             show_examples(training, parts.clips, run)
@@ -209,6 +220,8 @@ def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame)
         start = load_start(encoder, config.start)
         objective = build_objectives(config.objectives, encoder.dim)
     objective.check(config.clip)
+    if config.micro_batch is not None:
+        require_partwise(objective)
     objective.attach(encoder)
     if config.start != "random":
         logger.warning("%s", start.as_text())
