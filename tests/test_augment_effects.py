@@ -23,6 +23,7 @@ EVERYTHING = AugmentConfig(
     shadow=0.8,
     blur=1.2,
     narrow=0.2,
+    crop_pixels=3,
     remask=True,
     flip=0.5,
 )
@@ -98,7 +99,7 @@ def test_the_first_six_effects_are_what_they_were() -> None:
 
 
 def test_every_new_effect_is_off_by_default() -> None:
-    new = {"time_gain", "attenuation", "speckle", "shadow", "blur", "narrow", "remask", "flip"}
+    new = {"time_gain", "attenuation", "speckle", "shadow", "blur", "narrow", "remask", "flip", "crop_pixels"}
     assert all(not getattr(AugmentConfig(), name) for name in new)
     assert AugmentConfig().rotation_about == "centre"
     assert AugmentConfig.model_validate({"scale": 0.1, "noise": 0.02}) == AugmentConfig(noise=0.02)

@@ -1,4 +1,4 @@
-"""Where an augmented pixel comes from: zoom, rotation, shift, flip; and the sector that moves along."""
+"""Where an augmented pixel comes from: crop, zoom, rotation, shift, flip; and the sector that moves along."""
 
 import math
 from dataclasses import dataclass
@@ -33,6 +33,28 @@ class Polar:
         down = (torch.arange(height) + 0.5)[:, None] / height
         right = (torch.arange(width) + 0.5 - width / 2)[None, :] / height
         return cls(torch.hypot(right, down).to(device), torch.atan2(right, down).to(device))
+
+
+def cropped(frames: Tensor, draws: Tensor, pixels: int) -> Tensor:
+    """Pad every side with zeros and crop to the size from before, at a place of each clip's own.
+
+    Args:
+        frames: (clips, c, height, width).
+        draws: (clips, 2) in 0..1 for rows and columns; each place is as likely.
+        pixels: width of the padding.
+
+    Returns:
+        (clips, c, height, width), every value as it was.
+    """
+    height, width = frames.shape[-2:]
+    padded = F.pad(frames, (pixels, pixels, pixels, pixels))
+    tops, lefts = (draws * (2 * pixels + 1)).long().clamp(max=2 * pixels).T.tolist()
+    return torch.stack(
+        [
+            clip[:, top : top + height, left : left + width]
+            for clip, top, left in zip(padded, tops, lefts, strict=True)
+        ]
+    )
 
 
 def affine(config: AugmentConfig, draws: Tensor, height: int, width: int) -> Tensor:

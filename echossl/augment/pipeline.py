@@ -13,7 +13,7 @@ from echossl.augment.acquisition import (
     time_gain_factor,
 )
 from echossl.augment.blur import gaussian_blur
-from echossl.augment.geometry import Polar, affine, flipped, narrowed, resample, sector_mask
+from echossl.augment.geometry import Polar, affine, cropped, flipped, narrowed, resample, sector_mask
 from echossl.augment.streams import (
     EFFECTS,
     GAIN,
@@ -45,9 +45,9 @@ class Augmentation:
     """Random changes of whole clips; no flip unless it is asked for.
 
     In this order: time gain, attenuation, speckle and shadow, as seen from the probe; a narrower sector;
-    flip; zoom, rotation, shift; blur; gamma; gain; noise; black outside the moved sector. The draws are a
-    pure function of (seed, step, number of the clip in the batch) and are made on the CPU, so that
-    every device, process and resumed run sees the same ones.
+    crop; flip; zoom, rotation, shift; blur; gamma; gain; noise; black outside the moved sector. The draws are
+    a pure function of (seed, step, number of the clip in the batch) and are made on the CPU, so that every
+    device, process and resumed run sees the same ones.
 
     Args:
         config: how strong.
@@ -106,6 +106,9 @@ class Augmentation:
         if sector is not None and config.narrow:
             sector = narrowed(sector, polar, config.narrow * draws["narrow"])
             frames = frames.mul_(sector)
+        if config.crop_pixels:
+            frames = cropped(frames, draws["crop"], config.crop_pixels)
+            sector = None if sector is None else cropped(sector, draws["crop"], config.crop_pixels)
         moved = resample(frames, theta)
         if config.blur:
             moved = gaussian_blur(moved, config.blur * draws["blur"][:, 0], most=config.blur)

@@ -24,6 +24,7 @@ FRAMES_OF_A_CLIP = 9
 SHOWN_AT: dict[str, float] = {
     "scale": 0.1,
     "shift": 0.08,
+    "crop_pixels": 8,
     "rotation_degrees": 8.0,
     "gamma": 0.5,
     "gain": 0.3,
@@ -89,7 +90,7 @@ def write_preview(
 
 def preview_columns(config: AugmentConfig) -> Iterator[tuple[str, str, AugmentConfig]]:
     """What the columns of the sheet show: two lines of caption and the augmentation, as set last."""
-    off = config.model_copy(update=dict.fromkeys(SHOWN_AT, 0.0) | {"remask": False})
+    off = config.model_copy(update=dict.fromkeys(SHOWN_AT, 0) | {"remask": False})
     for name, usual in SHOWN_AT.items():
         strength = getattr(config, name)
         words = f"{strength:g}" if strength else f"off, here {usual:g}"

@@ -23,6 +23,12 @@ class AugmentConfig(Config):
 
     scale: float = Field(0.1, ge=0, lt=1, description="Zoom by up to this share, in or out.")
     shift: float = Field(0.08, ge=0, description="Move by up to this share of the half width.")
+    crop_pixels: int = Field(
+        0,
+        ge=0,
+        description="Move by up to this many whole pixels, before all else that moves: padded with as many "
+        "zeros on all sides, and cropped anywhere.",
+    )
     rotation_degrees: float = Field(8.0, ge=0, description="Rotate by up to this angle.")
     rotation_about: Literal["centre", "probe"] = Field(
         "centre", description="What rotation and zoom leave in place: centre of the picture, or the probe."
