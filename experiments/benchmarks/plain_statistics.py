@@ -65,3 +65,39 @@ def concordance(truth, scores):
         if truth[i] > truth[j]
     ]
     return sum(wins) / len(wins)
+
+
+def brier_parts(labels, chances, codes):
+    """Murphy's reliability, resolution and uncertainty, bin by bin."""
+    base, reliability, resolution = labels.mean(), 0.0, 0.0
+    for code in set(codes.tolist()):
+        inside = codes == code
+        reliability += inside.mean() * (chances[inside].mean() - labels[inside].mean()) ** 2
+        resolution += inside.mean() * (labels[inside].mean() - base) ** 2
+    return [reliability, resolution, base * (1 - base)]
+
+
+def calibration_error(labels, chances, codes):
+    """Mean over bins of the gap between what was said and what was seen."""
+    error = 0.0
+    for code in set(codes.tolist()):
+        inside = codes == code
+        error += inside.mean() * abs(chances[inside].mean() - labels[inside].mean())
+    return error
+
+
+def local_line(labels, chances, weights, at, neighbours):
+    """A weighted straight line through the nearest rows, by numpy's least squares, at one place."""
+    distances = np.abs(chances - at)
+    reach = sorted(distances)[neighbours - 1]
+    kernel = np.clip(1 - (distances / reach) ** 3, 0, None) ** 3 * weights
+    slope, height = np.polyfit(chances - at, labels, 1, w=np.sqrt(kernel))
+    del slope
+    return height
+
+
+def net_benefit(labels, chances, threshold):
+    """True positives less alarms at the odds of the threshold, per row."""
+    acting = chances >= threshold
+    hits, alarms = np.sum(acting & (labels == 1)), np.sum(acting & (labels == 0))
+    return hits / len(labels) - alarms / len(labels) * threshold / (1 - threshold)
