@@ -60,7 +60,7 @@ def start_settings(config: ProbeConfig, arm: ProbeArm, seed: int) -> FinetuneCon
         start=None if start is None else Path(start),
         encoder=config.encoder,
         clip=config.clip or ClipConfig(),
-        clip_from="settings" if config.clip else "start",
+        clip_from="settings" if config.clip and start else "start",
         seed=seed,
     )
 

@@ -12,7 +12,6 @@ from echossl.encoders import Encoder, EncoderMetadata, build_encoder
 from echossl.encoders.checkpoints import is_own
 from echossl.encoders.files import load_encoder
 from echossl.encoders.start import load_start
-from echossl.errors import UserError
 from echossl.training.encoding import require_fit
 from echossl.training.statistics import grey_statistics
 
@@ -63,17 +62,11 @@ def with_clip(encoder: Encoder, clip: ClipConfig) -> Encoder:
         A new encoder in evaluation mode.
 
     Raises:
-        UserError: if the network does not take such clips, or has weights that belong to a length of clip.
+        UserError: if the network does not take such clips.
     """
-    found = encoder.metadata
-    metadata = found.model_copy(update={"clip": clip})
+    metadata = encoder.metadata.model_copy(update={"clip": clip})
     with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
         other = build_encoder(metadata)
-    try:
-        other.load_state_dict(encoder.state_dict())
-    except RuntimeError as error:
-        raise UserError(
-            f"clip: the weights of {found.architecture.name} are for clips of {found.clip.num_frames} "
-            f"frames, found {clip.num_frames}; leave the clips to the start"
-        ) from error
+    # no network has weights that belong to a length of clip
+    other.load_state_dict(encoder.state_dict())
     return other.eval()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from echossl.config.base import Config
 from echossl.config.data import DataConfig
@@ -94,3 +94,9 @@ class FinetuneConfig(Config):
     test_split: str = Field("test", description="Split that is predicted.")
     seed: int = Field(0, ge=0, description="Seed of weights, batches and augmentation.")
     hardware: HardwareConfig = Field(HardwareConfig(), description="Device, precision, readers.")
+
+    @model_validator(mode="after")
+    def _clip_has_an_effect(self) -> "FinetuneConfig":
+        if self.clip_from == "settings" and self.start is None:
+            raise ValueError("clip_from has no effect without a start: a random one takes `clip` anyway")
+        return self

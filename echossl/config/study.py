@@ -1,6 +1,7 @@
 """Settings of a label-efficiency study: pre-trainings, arms, fractions, draws, seeds."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -18,10 +19,19 @@ RANDOM = "random"
 
 
 class PretrainingConfig(Config):
-    """One way of pre-training; repeated for every seed of the study."""
+    """One way of pre-training; repeated for every seed of the study. What is empty is as in the study."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Short name, used in folder names.")
     objectives: tuple[ObjectiveConfig, ...] = Field(min_length=1, description="Losses that are added up.")
+    start: str = Field(
+        RANDOM,
+        description="random, torchvision:NAME, pytorchvideo:NAME, a file of weights, or a run folder.",
+    )
+    clip: ClipConfig | None = Field(None, description="Which frames make a clip of this pre-training.")
+    encoder: EncoderConfig | None = Field(None, description="The network of this pre-training.")
+    augment: AugmentConfig | None = Field(None, description="Augmentation of this pre-training.")
+    optimiser: OptimiserConfig | None = Field(None, description="Optimiser of this pre-training.")
+    batch_size: int | None = Field(None, ge=2, description="Patients per update of this pre-training.")
 
 
 class ArmConfig(Config):
@@ -31,6 +41,9 @@ class ArmConfig(Config):
     title: str = Field(description="The name that a reader sees.")
     start: str = Field(RANDOM, description="Name of a pre-training, or 'random'.")
     recipe: Recipe = Field(description="How the labels are used.")
+    clip_from: Literal["start", "settings"] = Field(
+        "start", description="Clips of the adaptation: those of the pre-training, or those of the study."
+    )
     seeds: int | None = Field(None, ge=1, description="Seeds of this arm; empty takes those of the study.")
 
 
@@ -86,16 +99,25 @@ class StudySettings(Config):
 
     @model_validator(mode="after")
     def _names_fit(self) -> "StudySettings":
-        known = {pretraining.name for pretraining in self.pretrainings} | {RANDOM}
+        own_clips = {pretraining.name: pretraining.clip for pretraining in self.pretrainings}
+        known = own_clips.keys() | {RANDOM}
         for arm in self.arms:
             if arm.start not in known:
                 raise ValueError(
                     f"arm {arm.name} starts from {arm.start!r}; known are {', '.join(sorted(known))}"
                 )
-        names = [arm.name for arm in self.arms]
-        if len(set(names)) < len(names):
-            raise ValueError(f"arms share a name: {', '.join(names)}")
+            if arm.clip_from == "settings" and own_clips.get(arm.start) is None:
+                raise ValueError(
+                    f"clip_from of arm {arm.name} has no effect: its start has the clips of the study anyway"
+                )
+        _refuse_shared_names("arms", [arm.name for arm in self.arms])
+        _refuse_shared_names("pretrainings", [pretraining.name for pretraining in self.pretrainings])
         return self
+
+
+def _refuse_shared_names(what: str, names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{what} share a name: {', '.join(names)}")
 
 
 class StudyConfig(StudySettings):

@@ -104,12 +104,19 @@ def _what_was_run(config: DemoConfig, study: StudyConfig) -> list[tuple[str, str
             f"{clip.num_frames} frames over {clip.clip_seconds:g} s, {config.size} x {config.size} pixels",
         ),
         ("Network", study.encoder.name),
-        ("Pre-training", f"{study.optimiser.steps} updates of {study.batch_size} patients, every arm alike"),
+        ("Pre-training", _pretraining_text(study)),
         *([("Classes", classes)] if (classes := describe(study.column)) else []),
         ("Label draws", f"{study.draws} per fraction, the same for every arm"),
         ("Pre-training seeds", str(study.seeds)),
         ("Command", shlex.join(["echossl", *RunFolder(config.out).record["argv"][1:]])),
     ]
+
+
+def _pretraining_text(study: StudyConfig) -> str:
+    shared = {"name", "objectives"}
+    own = [one.name for one in study.pretrainings if one.model_dump(exclude=shared, exclude_defaults=True)]
+    who = f"settings of their own: {', '.join(own)}" if own else "every arm alike"
+    return f"{study.optimiser.steps} updates of {study.batch_size} patients, {who}"
 
 
 def _lead(config: DemoConfig, results: list[ArmResult]) -> str:

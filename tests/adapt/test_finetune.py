@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from echossl.adapt import embed, finetune, load_classifier
-from echossl.adapt.start import start_encoder
+from echossl.adapt.start import start_encoder, with_clip
 from echossl.config.adapt import FullRecipe, LabelBudget, PixelRecipe
 from echossl.config.training import HardwareConfig
+from echossl.config.video import ClipConfig
 from echossl.data.manifest import read_manifest
+from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.files import save_encoder
 from echossl.errors import RunFolderError, UserError
 from echossl.evaluation.auc import auroc
@@ -137,6 +139,30 @@ def test_start_file_brings_its_own_clips_and_network(toy, tmp_path) -> None:
     encoder, _ = load_classifier(tmp_path / "run")
     assert encoder.metadata.clip.num_frames == 4
     assert encoder.metadata.architecture.name == "compact3d"
+
+
+def test_clips_of_the_settings_may_take_the_place_of_those_of_the_start(toy, tmp_path) -> None:
+    short = toy.config(tmp_path, clip={"clip_seconds": 0.1, "num_frames": 4})
+    encoder = start_encoder(short, toy.store, toy.table)
+    save_encoder(encoder, tmp_path / "start.safetensors")
+    config = _config(toy, tmp_path / "run", start=tmp_path / "start.safetensors", clip_from="settings")
+    finetune(config)
+    found, _ = load_classifier(tmp_path / "run")
+    assert found.metadata == encoder.metadata.model_copy(update={"clip": config.clip})
+    # frozen: the weights are those of the start
+    weights = encoder.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in found.state_dict().items())
+    with pytest.raises(ValueError, match="clip_from has no effect without a start"):
+        _config(toy, tmp_path / "other", clip_from="settings")
+
+
+@pytest.mark.parametrize("name", ["mvit_v2_s", "swin3d_t", "s3d"])
+def test_no_network_has_weights_that_belong_to_a_length_of_clip(name: str) -> None:
+    clip = {"clip_seconds": 1.0, "num_frames": 16}
+    encoder = build_encoder(EncoderMetadata(architecture={"name": name}, clip=clip, size=32))
+    other = with_clip(encoder, ClipConfig(num_frames=32))
+    assert other.metadata.clip.num_frames == 32
+    assert other.state_dict().keys() == encoder.state_dict().keys()
 
 
 def test_random_start_depends_on_the_seed_alone(toy, tmp_path) -> None:

@@ -8,6 +8,7 @@ import yaml
 
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.base import Config, load_config
+from echossl.config.probe import ProbeConfig
 from echossl.config.study import DemoConfig, StudyConfig
 from echossl.config.training import PretrainConfig
 from echossl.data.clips import Batch
@@ -22,6 +23,8 @@ SIDE, ITEMS = 64, 4
 
 def settings_class(path: Path) -> type[Config]:
     """What the command of a folder reads; a study without data of its own makes a phantom, as in the demo."""
+    if path.name.startswith("probe_"):
+        return ProbeConfig
     if path.parent.name == "studies":
         has_data = "data" in yaml.safe_load(path.read_text(encoding="utf-8"))
         return StudyConfig if has_data else DemoConfig
