@@ -2,38 +2,61 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from echossl.config.base import Config
 
+MOTION_SCALE = 8.0
 
-class R3D18Config(Config):
+
+class NetworkConfig(Config):
+    """What every network can be told about its input."""
+
+    motion: Literal["none", "beside", "only"] = Field(
+        "none",
+        description="What is seen of each pixel besides, or instead of, its grey value: its difference from "
+        "its own mean over the clip, times motion_scale, as further channels.",
+    )
+    motion_scale: float = Field(
+        MOTION_SCALE,
+        gt=0,
+        description="Factor of the motion channels, of grey values 0-1; 8 gives a deviation of 0.2 to 0.7.",
+    )
+
+    @model_validator(mode="after")
+    def _scale_has_effect(self) -> "NetworkConfig":
+        if self.motion == "none" and self.motion_scale != MOTION_SCALE:
+            raise ValueError("motion_scale is set, but there is no motion; set motion to beside or only")
+        return self
+
+
+class R3D18Config(NetworkConfig):
     """3-D ResNet-18 of torchvision (Tran et al., arXiv 1711.11248)."""
 
     name: Literal["r3d_18"] = "r3d_18"
     width: int = Field(64, ge=4, description="Channels of the first stage; 64 is the published network.")
 
 
-class Compact3DConfig(Config):
+class Compact3DConfig(NetworkConfig):
     """Small 3-D residual network with a space-time-to-depth stem, for training on a CPU."""
 
     name: Literal["compact3d"] = "compact3d"
     width: int = Field(16, ge=4, description="Channels of the first stage; each later stage doubles them.")
 
 
-class FactorisedResNetConfig(Config):
+class FactorisedResNetConfig(NetworkConfig):
     """The other 3-D ResNet-18s of torchvision: mixed 3-D and 2-D, or (2+1)-D (arXiv 1711.11248)."""
 
     name: Literal["mc3_18", "r2plus1d_18"] = "r2plus1d_18"
 
 
-class S3DConfig(Config):
+class S3DConfig(NetworkConfig):
     """Separable 3-D Inception of torchvision (Xie et al., arXiv 1712.04851)."""
 
     name: Literal["s3d"] = "s3d"
 
 
-class MViTConfig(Config):
+class MViTConfig(NetworkConfig):
     """Multiscale vision transformer, version 2, small, of torchvision (Li et al., arXiv 2112.01526)."""
 
     name: Literal["mvit_v2_s"] = "mvit_v2_s"
@@ -47,7 +70,7 @@ class MViTConfig(Config):
     )
 
 
-class Swin3DConfig(Config):
+class Swin3DConfig(NetworkConfig):
     """Video Swin transformer, tiny, of torchvision (Liu et al., arXiv 2106.13230)."""
 
     name: Literal["swin3d_t"] = "swin3d_t"
@@ -56,19 +79,19 @@ class Swin3DConfig(Config):
     )
 
 
-class X3DConfig(Config):
+class X3DConfig(NetworkConfig):
     """X3D of pytorchvideo (Feichtenhofer, arXiv 2004.04730): one network, three sizes of published input."""
 
     name: Literal["x3d_xs", "x3d_s", "x3d_m"] = "x3d_s"
 
 
-class DeepResNetConfig(Config):
+class DeepResNetConfig(NetworkConfig):
     """Slow-only ResNet-50 (arXiv 1812.03982), channel-separated ResNet-101 (1904.02811); pytorchvideo."""
 
     name: Literal["slow_r50", "csn_r101"] = "slow_r50"
 
 
-class SlowFastConfig(Config):
+class SlowFastConfig(NetworkConfig):
     """SlowFast ResNet-50 of pytorchvideo (Feichtenhofer et al., arXiv 1812.03982)."""
 
     name: Literal["slowfast_r50"] = "slowfast_r50"
@@ -77,7 +100,7 @@ class SlowFastConfig(Config):
     )
 
 
-EncoderConfig = Annotated[
+StreamConfig = Annotated[
     R3D18Config
     | Compact3DConfig
     | FactorisedResNetConfig
@@ -89,3 +112,25 @@ EncoderConfig = Annotated[
     | SlowFastConfig,
     Field(discriminator="name"),
 ]
+
+
+class TwoStreamConfig(Config):
+    """Two networks whose features are joined (after Simonyan and Zisserman, arXiv 1406.2199)."""
+
+    name: Literal["two_stream"] = "two_stream"
+    appearance: StreamConfig = Field(Compact3DConfig(), description="The network of the first stream.")
+    motion: StreamConfig = Field(
+        Compact3DConfig(motion="only"), description="The network of the second stream, which sees motion."
+    )
+
+    @model_validator(mode="after")
+    def _streams_fit(self) -> "TwoStreamConfig":
+        for role, stream in (("appearance", self.appearance), ("motion", self.motion)):
+            if isinstance(stream, MViTConfig) and stream.pooling != "mean":
+                raise ValueError(f"{role}: feature maps are joined, set its pooling to mean")
+        if self.motion.motion == "none":
+            raise ValueError("motion: this stream sees no motion; set its motion to only or beside")
+        return self
+
+
+EncoderConfig = Annotated[StreamConfig | TwoStreamConfig, Field(discriminator="name")]

@@ -10,6 +10,13 @@ from echossl.encoders.compact3d import Compact3D
 from echossl.encoders.pytorchvideo_networks import X3D, DeepResNet, SlowFast
 from echossl.encoders.r3d import R3D18
 from echossl.encoders.torchvision_networks import S3D, FactorisedResNet, MViT, Swin3D
+from echossl.encoders.two_stream import TwoStream, stream_metadata
+
+
+def _two_stream(metadata: EncoderMetadata) -> Encoder:
+    appearance, motion = (build_encoder(stream) for stream in stream_metadata(metadata))
+    return TwoStream(metadata, appearance, motion)
+
 
 ENCODERS: dict[str, Callable[[EncoderMetadata], Encoder]] = {
     "r3d_18": R3D18,
@@ -25,6 +32,7 @@ ENCODERS: dict[str, Callable[[EncoderMetadata], Encoder]] = {
     "slow_r50": DeepResNet,
     "csn_r101": DeepResNet,
     "slowfast_r50": SlowFast,
+    "two_stream": _two_stream,
 }
 
 

@@ -10,8 +10,17 @@ from torch import Tensor, nn
 from echossl.config.base import Config
 from echossl.config.encoder import EncoderConfig
 from echossl.config.video import ClipConfig
+from echossl.encoders.motion import require_frames, with_motion
 
 Settings = TypeVar("Settings", bound=Config)
+
+
+class StreamMetadata(Config):
+    """What has to be known of one stream of a joined encoder besides its weights."""
+
+    mean: float = Field(description="Mean of its training clips' grey values, of the range 0-1.")
+    std: float = Field(gt=0, description="Their standard deviation.")
+    scale: float = Field(1.0, gt=0, description="Its features are divided by this before they are joined.")
 
 
 class EncoderMetadata(Config):
@@ -24,6 +33,9 @@ class EncoderMetadata(Config):
     mean: float = Field(0.0, description="Mean of the training clips' grey values, of the range 0-1.")
     std: float = Field(1.0, gt=0, description="Their standard deviation.")
     provenance: dict[str, str] = Field({}, description="Where the weights come from.")
+    streams: tuple[StreamMetadata, StreamMetadata] | None = Field(
+        None, description="Of an encoder that was joined of two: what differs between its streams."
+    )
 
 
 class Encoder(nn.Module, ABC):
@@ -38,6 +50,7 @@ class Encoder(nn.Module, ABC):
     std: Tensor
 
     def __init__(self, metadata: EncoderMetadata, *, dim: int) -> None:
+        require_frames(metadata.architecture, metadata.clip.num_frames)
         super().__init__()
         self.metadata = metadata
         self.dim = dim
@@ -47,7 +60,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def trunk(self, clips: Tensor) -> Tensor:
-        """(batch, channels, frames, height, width), normalised → (batch, dim, frames', height', width')."""
+        """What :meth:`normalised` gives → (batch, dim, frames', height', width')."""
 
     def feature_map(self, clips: Tensor) -> Tensor:
         """The last layer's features before pooling.
@@ -64,14 +77,20 @@ class Encoder(nn.Module, ABC):
         return self.trunk(self.normalised(clips)).float()
 
     def normalised(self, clips: Tensor) -> Tensor:
-        """Clips in 0..1 → the same clips with the training clips' mean taken off, over their deviation.
+        """Clips in 0..1 → what the trunk gets: less the mean, over the deviation; and motion, if any.
 
         Raises:
             TypeError: if the clips are integers, 0..255.
         """
         if not clips.is_floating_point():
             raise TypeError(f"clips must be float in 0..1, found {clips.dtype}; see echossl.augment.to_float")
-        return (clips - self.mean) / self.std
+        return with_motion(clips, (clips - self.mean) / self.std, self.metadata.architecture)
+
+    def describe(self, **changes: object) -> None:
+        """Change the metadata, and what of them is computed with."""
+        self.metadata = self.metadata.model_copy(update=changes)
+        self.mean.fill_(self.metadata.mean)
+        self.std.fill_(self.metadata.std)
 
     def tokens(self, clips: Tensor) -> Tensor:
         """The cells of the feature map, time first, then rows: float32 (batch, tokens, dim)."""

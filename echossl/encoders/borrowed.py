@@ -6,6 +6,7 @@ from torch import nn
 from echossl.encoders.base import Encoder, EncoderMetadata
 from echossl.encoders.convolution import Conv3d, take_grey, use_own_convolutions
 from echossl.encoders.limits import ClipLimits
+from echossl.encoders.motion import input_channels, take_motion
 from echossl.errors import UserError
 
 COLOURS = 3
@@ -15,7 +16,8 @@ class BorrowedEncoder(Encoder):
     """A network of another package without its classifier; its parts keep their names below ``network.``.
 
     Args:
-        metadata: 1 or 3 channels. For grey, the weights of the first convolution are summed over the colours.
+        metadata: 1 or 3 channels. For grey, the weights of the first convolution are summed over the
+            colours; for motion beside them it gets new ones.
         network: made for three channels.
         dim: channels of the feature map.
         limits: what clips it can take.
@@ -34,9 +36,11 @@ class BorrowedEncoder(Encoder):
         super().__init__(metadata, dim=dim)
         self.limits = limits
         use_own_convolutions(network)
-        if metadata.channels == 1:
-            for layer in first_convolutions(network):
+        for layer in first_convolutions(network):
+            if metadata.channels == 1:
                 take_grey(layer)
+            if input_channels(metadata.architecture, metadata.channels) > metadata.channels:
+                take_motion(layer)
         self.network = network
 
     def require_fit(self, clips: torch.Tensor) -> None:

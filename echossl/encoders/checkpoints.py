@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from echossl.encoders.base import EncoderMetadata
 from echossl.encoders.files import METADATA_KEY, find_file, read_weights
 from echossl.errors import UserError
 
@@ -40,10 +41,12 @@ class Checkpoint:
     Attributes:
         tensors: by name; what was nested is joined by dots, as in ``state_dict.module.fc.weight``.
         statistics: mean and standard deviation of the grey values its network is for, if the file says so.
+        metadata: all that the file says, if it is one of echossl.
     """
 
     tensors: dict[str, Tensor]
     statistics: tuple[float, float] | None = None
+    metadata: EncoderMetadata | None = None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -55,7 +58,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     file = find_file(path)
     if is_own(file):
         metadata, state = read_weights(file)
-        return Checkpoint(state, (metadata.mean, metadata.std))
+        return Checkpoint(state, (metadata.mean, metadata.std), metadata)
     if _is_safetensors(file):
         with _opened(file) as content:
             return Checkpoint({name: content.get_tensor(name) for name in content.keys()})  # noqa: SIM118

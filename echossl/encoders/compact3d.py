@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from echossl.config.encoder import Compact3DConfig
 from echossl.encoders.base import Encoder, EncoderMetadata, initialise, settings_of
 from echossl.encoders.convolution import Conv3d
+from echossl.encoders.motion import input_channels
 from echossl.encoders.residual import stage
 from echossl.errors import UserError
 
@@ -27,8 +28,9 @@ class Compact3D(Encoder):
         width = settings_of(metadata, Compact3DConfig).width
         _require_even(metadata.clip.num_frames, metadata.size, metadata.size)
         super().__init__(metadata, dim=8 * width)
+        channels = input_channels(metadata.architecture, metadata.channels)
         self.stem = nn.Sequential(
-            Conv3d(metadata.channels * CUBE**3, width, 3, padding=1, bias=False),
+            Conv3d(channels * CUBE**3, width, 3, padding=1, bias=False),
             nn.BatchNorm3d(width),
             nn.ReLU(inplace=True),
         )

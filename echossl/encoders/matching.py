@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from echossl.encoders.base import Encoder
 from echossl.encoders.borrowed import COLOURS, BorrowedEncoder
+from echossl.encoders.motion import motion_of
 
 # parts after the trunk, in the names of many tools: their weights are of no use here
 HEADS = {"fc", "head", "heads", "classifier", "linear", "mlp", "proj", "post_conv"}
@@ -26,7 +28,8 @@ class Match:
         prefix: what stands before the names in the file.
         weights: by the encoder's own name, in the encoder's shapes.
         matched: names that fit, the reshaped ones among them.
-        reshaped: names of first convolutions whose input channels were summed or spread.
+        reshaped: names of first convolutions whose input channels were summed or spread, or that got channels
+            for motion, with weights of zero.
         misfits: names whose shape is another, and both shapes.
         missing: names that the file does not have.
         head: names of a classifier or projection head, left out.
@@ -48,7 +51,9 @@ class Match:
 def match(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Match:
     """Find the prefix, and the numbering of parts, with which most of a file fits an encoder."""
     expected = encoder.state_dict()
-    matches = [_match(expected, names, tensors) for names in _namings(encoder)]
+    settings = motion_of(encoder.metadata.architecture)
+    beside = settings is not None and settings.motion == "beside"
+    matches = [_match(expected, names, tensors, beside=beside) for names in _namings(encoder)]
     return max(matches, key=lambda found: found.share)
 
 
@@ -68,13 +73,15 @@ def _namings(encoder: Encoder) -> list[dict[str, str]]:
     return [names, numbered]
 
 
-def _match(expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Match:
-    prefix = _best_prefix(expected, names, tensors)
+def _match(
+    expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Mapping[str, Tensor], *, beside: bool
+) -> Match:
+    prefix = _best_prefix(expected, names, tensors, beside=beside)
     weights: dict[str, Tensor] = {}
     reshaped, misfits, missing = [], [], []
     for name, own in names.items():
         found = tensors.get(prefix + name)
-        fitted = None if found is None else fit(found, expected[own])
+        fitted = None if found is None else fit(found, expected[own], motion_beside=beside)
         if fitted is not None:
             weights[own] = fitted
             reshaped += [name] if found is not None and found.shape != fitted.shape else []
@@ -98,14 +105,14 @@ def _match(expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Ma
 
 
 def _best_prefix(
-    expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Mapping[str, Tensor]
+    expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Mapping[str, Tensor], *, beside: bool
 ) -> str:
     votes: Counter[str] = Counter()
     for key, tensor in tensors.items():
         parts = key.split(".")
         for number in range(len(parts)):
             own = names.get(".".join(parts[number:]))
-            if own is not None and fit(tensor, expected[own]) is not None:
+            if own is not None and fit(tensor, expected[own], motion_beside=beside) is not None:
                 votes["".join(f"{part}." for part in parts[:number])] += 1
     # of equals, max takes the first in the file
     return max(votes, key=lambda prefix: (votes[prefix], not _is_second_choice(prefix)), default="")
@@ -119,11 +126,12 @@ def _is_head(name: str) -> bool:
     return any(part in HEADS or part.startswith(HEAD_BEGINNINGS) for part in name.split("."))
 
 
-def fit(found: Tensor, expected: Tensor) -> Tensor | None:
-    """The tensor in the expected shape, if only the colours of a first convolution stand between them.
+def fit(found: Tensor, expected: Tensor, *, motion_beside: bool = False) -> Tensor | None:
+    """The tensor in the expected shape, if only the channels of a first convolution stand between them.
 
     Colours are summed for a network that takes grey; grey is spread over the colours. Either way the
-    network gives for a grey picture what it gave before.
+    network gives for a grey picture what it gave before. So it does where motion is seen beside it: the
+    weights of motion start at zero, from where training moves them.
     """
     if found.is_floating_point() != expected.is_floating_point():
         return None
@@ -131,14 +139,20 @@ def fit(found: Tensor, expected: Tensor) -> Tensor | None:
         return found
     if found.ndim != 5 or expected.ndim != 5:
         return None
-    match found.shape[1], expected.shape[1]:
-        case 3, 1:
-            fitted = found.sum(dim=1, keepdim=True)
-        case 1, 3:
-            fitted = found.repeat(1, COLOURS, 1, 1, 1) / COLOURS
-        case _:
-            return None
+    fitted = _with_channels(found, expected.shape[1] // 2 if motion_beside else expected.shape[1])
+    if motion_beside:
+        fitted = torch.cat((fitted, torch.zeros_like(fitted)), dim=1)
     return fitted if fitted.shape == expected.shape else None
+
+
+def _with_channels(found: Tensor, channels: int) -> Tensor:
+    """With the colours summed or spread, or as it is where no colours are in question."""
+    match found.shape[1], channels:
+        case 3, 1:
+            return found.sum(dim=1, keepdim=True)
+        case 1, 3:
+            return found.repeat(1, COLOURS, 1, 1, 1) / COLOURS
+    return found
 
 
 def _share(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> float:

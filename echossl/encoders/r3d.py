@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from echossl.config.encoder import R3D18Config
 from echossl.encoders.base import Encoder, EncoderMetadata, initialise, settings_of
 from echossl.encoders.convolution import Conv3d
+from echossl.encoders.motion import input_channels
 from echossl.encoders.residual import stage
 
 
@@ -17,8 +18,9 @@ class R3D18(Encoder):
     def __init__(self, metadata: EncoderMetadata) -> None:
         width = settings_of(metadata, R3D18Config).width
         super().__init__(metadata, dim=8 * width)
+        channels = input_channels(metadata.architecture, metadata.channels)
         self.stem = nn.Sequential(
-            Conv3d(metadata.channels, width, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
+            Conv3d(channels, width, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
             nn.BatchNorm3d(width),
             nn.ReLU(inplace=True),
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 from echossl.encoders.base import Encoder
 from echossl.encoders.checkpoints import Checkpoint, flat_tensors, read_checkpoint
 from echossl.encoders.matching import Match, match
+from echossl.encoders.motion import motion_of, require_same_motion
 from echossl.encoders.pytorchvideo_networks import HUB, hub_module
 from echossl.errors import UserError, first_names
 
@@ -34,6 +35,7 @@ class StartReport:
         mean: of the clips' grey values, as the encoder now takes it off.
         std: their standard deviation, by which it now divides.
         statistics_from: whose these two are.
+        motion: what became of the weights of motion, where the encoder sees it and the start did not.
     """
 
     source: str
@@ -41,6 +43,7 @@ class StartReport:
     mean: float
     std: float
     statistics_from: str
+    motion: str | None = None
 
     def as_text(self) -> str:
         """One line of figures, then one for each kind of name that did not simply match."""
@@ -61,6 +64,7 @@ class StartReport:
             f"start {self.source}: {len(found.matched)} matched{below} ({found.share:.1%}), {counts}; {grey}"
         ]
         lines += [f"  {kind}: {first_names(names)}" for kind, names in kinds.items() if names]
+        lines += [f"  motion: {self.motion}"] if self.motion else []
         return "\n".join(lines)
 
 
@@ -81,13 +85,17 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
         What fitted.
 
     Raises:
-        UserError: if the start is not there or cannot be read, or has less than 90 % of the weights.
+        UserError: if the start is not there or cannot be read, sees another motion, or has less than 90 % of
+            the weights.
     """
     source = str(start)
     own = (encoder.metadata.mean, encoder.metadata.std)
     if source == RANDOM:
         return StartReport(source, None, *own, "of the training clips")
     checkpoint = _read(encoder, source)
+    theirs = checkpoint.metadata
+    if theirs is not None:
+        require_same_motion(source, theirs.architecture, encoder.metadata.architecture)
     found = match(encoder, checkpoint.tensors)
     _require_share(encoder, source, found)
     encoder.load_state_dict(found.weights, strict=False)
@@ -97,7 +105,18 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
     if statistics is None:
         statistics, whose = own, "of the training clips: the start does not say"
     _record(encoder, source, found, statistics)
-    return StartReport(source, found, *statistics, whose)
+    if theirs is not None and theirs.streams is not None:
+        encoder.describe(streams=theirs.streams)
+    had_motion = theirs is not None and motion_of(theirs.architecture) is not None
+    said = None if had_motion else _motion_weights(encoder)
+    return StartReport(source, found, *statistics, whose, said)
+
+
+def _motion_weights(encoder: Encoder) -> str | None:
+    settings = motion_of(encoder.metadata.architecture)
+    if settings is None:
+        return None
+    return "starts at weights of zero" if settings.motion == "beside" else "takes the weights of grey values"
 
 
 def published_statistics(name: str) -> tuple[float, float] | None:
@@ -188,7 +207,4 @@ def _record(encoder: Encoder, source: str, found: Match, statistics: tuple[float
         "start": Path(source).name,  # no paths of this machine
         "start_matched": f"{found.share:.1%}",
     }
-    changes = {"mean": mean, "std": std, "provenance": provenance}
-    encoder.metadata = encoder.metadata.model_copy(update=changes)
-    encoder.mean.fill_(mean)
-    encoder.std.fill_(std)
+    encoder.describe(mean=mean, std=std, provenance=provenance)
