@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from echossl.config.data import DataConfig, PrepareConfig
-from echossl.data.manifest import write_manifest
+from echossl.data.manifest import read_manifest, write_manifest
 from echossl.data.prepare import prepare
 
 NUM_PATIENTS, VIDEOS_PER_PATIENT, NUM_FRAMES, SIDE = 8, 2, 14, 32
@@ -50,3 +50,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     )
     prepare(config)
     return DataConfig(manifest=config.manifest, store=config.out)
+
+
+@pytest.fixture(scope="session")
+def labelled(store: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """The same store; patients of both classes in each split."""
+    table = read_manifest(store.manifest)
+    number = table["patient_id"].str[1:].astype(int)
+    table["split"] = ["train" if value < 4 else "val" for value in number]
+    table["severe_as"] = number % 2
+    table.loc[table["patient_id"] == "p9", "severe_as"] = np.nan
+    table["as_grade"] = "none"
+    # both values in every patient, which no embedding can tell at five patients each
+    table["source"] = ["a", "b"] * (len(table) // 2)
+    path = tmp_path_factory.mktemp("labelled") / "manifest.csv"
+    write_manifest(table, path)
+    return DataConfig(manifest=path, store=store.store)

@@ -187,11 +187,8 @@ def test_neighbours_equal_a_plain_search_and_are_never_of_the_same_patient(most:
 def test_a_copy_of_ones_own_study_is_no_help() -> None:
     labels = np.array([0, 1] * 20)
     features = np.random.default_rng(0).normal(size=(40, DIM))
-    twice = Studies(
-        np.concatenate([features, features]),
-        np.concatenate([labels, labels]),
-        np.array([f"p{i}" for i in range(40)] * 2),
-    )
+    owners = np.array([f"p{i}" for i in range(40)])
+    twice = Studies(np.tile(features, (2, 1)), np.tile(labels, 2), np.tile(owners, 2))
     peeking = Studies(twice.features, twice.labels, np.array([f"p{i}" for i in range(80)]))
     assert auroc_or_nan(twice.labels, neighbour_scores(peeking, peeking, most=1)) == 1
     assert auroc_or_nan(twice.labels, neighbour_scores(twice, twice, most=1)) < 0.75
