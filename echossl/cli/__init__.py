@@ -26,6 +26,8 @@ COMMANDS = (
     judge.compare,
     judge.explain,
     learn.embed,
+    learn.export,
+    learn.join,
     learn.sweep,
     judge.report,
     judge.options,

@@ -77,11 +77,36 @@ def embed(
     ] = "uniform",
     seed: Annotated[int, typer.Option(help="Seed of the policy random.")] = 0,
 ) -> None:
-    """Write one vector per clip of every video in a store."""
+    """Write one vector per clip of every video in a store, as .npz or .parquet."""
     from echossl.adapt.embed import save_embeddings
 
     shape = save_embeddings(encoder, store, out, clips_per_video=clips_per_video, policy=policy, seed=seed)
     typer.echo(f"{out}: {shape[0]} clips, {shape[1]} numbers each")
+
+
+def join(
+    appearance: Annotated[Path, typer.Argument(help="encoder.safetensors or a run folder.")],
+    motion: Annotated[Path, typer.Argument(help="The same of an encoder that sees motion.")],
+    out: Out = Path("encoder.safetensors"),
+    store: Annotated[
+        Path | None, typer.Option(help="Clip store on which the features of both are brought to one scale.")
+    ] = None,
+) -> None:
+    """Make one encoder of two that were trained apart; its vectors are theirs, one after the other."""
+    from echossl.encoders.join import join_encoders
+
+    joined = join_encoders(appearance, motion, out, store=store)
+    typer.echo(f"{out}: {joined.as_text()}")
+
+
+def export(
+    encoder: Annotated[Path, typer.Argument(help="encoder.safetensors or a run folder.")],
+    out: Out = Path("encoder.onnx"),
+) -> None:
+    """Write an encoder for other programs: .onnx, or .safetensors with the names of torchvision."""
+    from echossl.encoders.export import export_encoder
+
+    typer.echo(str(export_encoder(encoder, out)))
 
 
 def sweep(words: Words = None) -> None:

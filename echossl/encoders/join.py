@@ -1,5 +1,6 @@
 """Two encoders that were pre-trained apart, one of them on motion, become one."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,14 +13,35 @@ from echossl.data.clips import read_clips, video_requests
 from echossl.data.store import ClipStore
 from echossl.encoders.base import Encoder, EncoderMetadata, StreamMetadata
 from echossl.encoders.files import load_encoder, save_encoder
-from echossl.encoders.two_stream import TwoStream
+from echossl.encoders.two_stream import TwoStream, streams_of
 from echossl.errors import EchosslError, UserError
 
 MOST_VIDEOS = 256
 SHARED_FACTS = ("clip", "size", "channels")
 
 
-def join_encoders(appearance: Path, motion: Path, out: Path, *, store: Path | None = None) -> EncoderMetadata:
+@dataclass(frozen=True)
+class Joined:
+    """A joined encoder.
+
+    Attributes:
+        metadata: what is in its file; ``streams`` has mean, deviation and scale of each.
+        dims: length of the vectors of each stream.
+    """
+
+    metadata: EncoderMetadata
+    dims: tuple[int, int]
+
+    def as_text(self) -> str:
+        """One line for a person."""
+        first, second = streams_of(self.metadata)
+        return (
+            f"{sum(self.dims)} numbers a clip: {self.dims[0]} of the first over {first.scale:.4g}, "
+            f"{self.dims[1]} of the second over {second.scale:.4g}"
+        )
+
+
+def join_encoders(appearance: Path, motion: Path, out: Path, *, store: Path | None = None) -> Joined:
     """Write one encoder file of two; its vectors are theirs, one after the other.
 
     What shrinks all directions alike (a ridge or logistic probe, the frozen recipe, which divides by one
@@ -34,11 +56,14 @@ def join_encoders(appearance: Path, motion: Path, out: Path, *, store: Path | No
         store: clip store of the videos that the scales are measured on.
 
     Returns:
-        The metadata of the joined encoder; ``streams`` has mean, deviation and scale of each.
+        What was written.
 
     Raises:
-        UserError: if the two do not see the same clips, or cannot be joined, or the store does not fit.
+        UserError: if the two do not see the same clips, or cannot be joined, the store does not fit, or there
+            is a file at ``out``.
     """
+    if out.exists():
+        raise UserError(f"{out}: is there already; choose another file, or remove it")
     first, second = load_encoder(appearance), load_encoder(motion)
     _require_same_clips(first.metadata, second.metadata)
     scales = (1.0, 1.0) if store is None else tuple(feature_scale(part, store) for part in (first, second))
@@ -54,7 +79,7 @@ def join_encoders(appearance: Path, motion: Path, out: Path, *, store: Path | No
         }
     )
     save_encoder(TwoStream(metadata, first, second), out)
-    return metadata
+    return Joined(metadata, (first.dim, second.dim))
 
 
 def feature_scale(encoder: Encoder, path: Path) -> float:

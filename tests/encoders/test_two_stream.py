@@ -113,7 +113,7 @@ def test_joined_is_both_encoders_with_their_own_statistics(tmp_path: Path) -> No
     second = trained(
         Compact3DConfig(width=4, motion="beside"), names[1], mean=0.4, std=0.25, provenance={"run": "b"}
     )
-    metadata = join_encoders(*names, tmp_path / "joined.safetensors")
+    metadata = join_encoders(*names, tmp_path / "joined.safetensors").metadata
     joined = load(tmp_path / "joined.safetensors")
     clips = torch.rand(2, 1, 16, 48, 48)
     torch.testing.assert_close(joined(clips), torch.cat((first(clips), second(clips)), 1))
@@ -189,6 +189,16 @@ def test_encoders_that_cannot_be_joined_are_refused(
     with pytest.raises(UserError, match=words):
         join_encoders(tmp_path / "a.safetensors", tmp_path / "b.safetensors", tmp_path / "c.safetensors")
     assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_no_file_is_written_over(tmp_path: Path) -> None:
+    names = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for name, how in zip(names, ("none", "only"), strict=True):
+        save_encoder(make(Compact3DConfig(width=4, motion=how)), name)
+    before = names[0].read_bytes()
+    with pytest.raises(UserError, match="is there already"):
+        join_encoders(*names, names[0])
+    assert names[0].read_bytes() == before
 
 
 def test_settings() -> None:
