@@ -80,6 +80,15 @@ def test_trap_22_loss_and_gradient_are_those_of_one_process(folder: Path) -> Non
         assert (flat[1].norm() / flat[0].norm()).item() == pytest.approx(1, abs=1e-5)
 
 
+def test_trap_22_the_cached_gradient_is_that_of_one_process_at_once(folder: Path) -> None:
+    one = torch.load(folder / "cached_1_0.pt", weights_only=True)
+    for rank in range(2):
+        two = torch.load(folder / f"cached_2_{rank}.pt", weights_only=True)
+        assert two.keys() == one.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5, msg=name)
+
+
 def test_running_statistics_are_those_of_one_process(folder: Path) -> None:
     one, two = (torch.load(folder / name, weights_only=True) for name in ("1_0.pt", "2_1.pt"))
     for name in one:
