@@ -62,6 +62,11 @@ class FrameOrderConfig(Config):
 
     name: Literal["frame_order"] = "frame_order"
     weight: float = Field(0.5, gt=0, description="Factor of this loss in the sum.")
+    own_pass: bool = Field(
+        True,
+        description="The shuffled clip makes a pass of its own. Else all clips are shuffled and contrastive, "
+        "the only other objective, sees them so, as published for EchoCLR.",
+    )
     num_segments: int = Field(4, ge=2, le=5, description="Parts of the clip that are put out of order.")
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from echossl.config.objective import ObjectiveConfig
+from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
 from echossl.errors import ConfigError
 from echossl.objectives.base import Objective, WeightedSum
 from echossl.objectives.contrastive import Contrastive
@@ -15,6 +15,7 @@ from echossl.objectives.frame_order import FrameOrder
 from echossl.objectives.moco import MoCo
 from echossl.objectives.playback_speed import PlaybackSpeed
 from echossl.objectives.segment_order import SegmentOrder
+from echossl.objectives.shared_pass import SharedPass
 from echossl.objectives.similarity import dense_nt_xent, nt_xent
 from echossl.objectives.vicreg import VICReg
 
@@ -29,11 +30,12 @@ OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
 }
 
 
-def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int) -> WeightedSum:
+def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int) -> Objective:
     """Make the sum of the objectives, with random heads from torch's global generator.
 
     Raises:
-        ConfigError: if an objective is named twice, or two of them want different pairs.
+        ConfigError: if an objective is named twice, or two of them want different pairs, or those of a shared
+            pass are not two that can share one.
     """
     twice = [name for name, count in Counter(config.name for config in configs).items() if count > 1]
     if twice:
@@ -43,7 +45,22 @@ def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int) -> We
     if len(set(wanted.values())) > 1:
         pairs = ", ".join(f"{name} {positives}" for name, positives in wanted.items())
         raise ConfigError(f"objectives: a batch has one kind of pairs, found {pairs}; set positives alike")
+    if any(isinstance(config, FrameOrderConfig) and not config.own_pass for config in configs):
+        return _shared_pass(parts)
     return WeightedSum(parts)
+
+
+def _shared_pass(parts: Sequence[tuple[ObjectiveConfig, Objective]]) -> SharedPass:
+    match sorted(parts, key=lambda part: part[0].name):
+        case [
+            (ContrastiveConfig(dense_grid=0) as contrast, Contrastive() as contrastive),
+            (FrameOrderConfig() as order, FrameOrder() as frame_order),
+        ]:
+            return SharedPass((contrast, contrastive), (order, frame_order))
+    raise ConfigError(
+        "objectives: frame_order has own_pass false, and then shares a pass with contrastive without "
+        "dense_grid and with nothing else; set it to true, or leave the others out"
+    )
 
 
 __all__ = [
@@ -54,6 +71,7 @@ __all__ = [
     "Objective",
     "PlaybackSpeed",
     "SegmentOrder",
+    "SharedPass",
     "VICReg",
     "WeightedSum",
     "build_objectives",

@@ -19,7 +19,7 @@ class FrameOrder(PartwiseObjective):
     """Classify which of the k! orders the k parts of a clip are in (Holste et al., arXiv 2207.11581).
 
     The shuffled clip makes a pass through the encoder of its own, so that other objectives see ordered
-    frames. Chance is 1 / k!, 1 / 24 for four parts.
+    frames; :class:`echossl.objectives.SharedPass` is the other way. Chance is 1 / k!, 1 / 24 for four parts.
 
     Args:
         config: number of parts.
