@@ -98,7 +98,7 @@ class MViT(BorrowedEncoder):
     def trunk(self, clips: Tensor) -> Tensor:
         """(batch, channels, t, h, w), normalised → (batch, 768, t/2, h/32, w/32), rounded up."""
         tokens, grid = self._tokens(clips)
-        return tokens[:, 1:].transpose(1, 2).reshape(len(clips), self.dim, *grid)
+        return tokens[:, 1:].transpose(1, 2).reshape(clips.shape[0], self.dim, *grid)
 
     def forward(self, clips: Tensor) -> Tensor:
         """The mean of the feature map, or the class token: float32 (batch, 768)."""
