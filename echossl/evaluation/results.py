@@ -35,7 +35,8 @@ class ResultRow:
 
     Attributes:
         split: the split that was evaluated.
-        metric: ``auroc``, ``auprc``, ``prevalence``; of a paired difference also ``auroc_p_value``.
+        metric: ``auroc``, ``auprc``, ``prevalence``, ``r2_TARGET``; of a paired difference also
+            ``auroc_p_value``.
         value: the figure.
         num_patients: patients it stands on.
         num_positive: of those, how many have a positive study; None where a number is predicted.

@@ -10,8 +10,8 @@ from echossl.config.evaluation import BootstrapConfig
 from echossl.errors import UserError
 from echossl.evaluation import Cell, Predictions, pool, pool_difference, weighted_auroc
 from echossl.evaluation.bootstrap import DRAWS, OTHER_SEEDS, PATIENTS, SEEDS, two_sided_p_value
+from echossl.evaluation.panel_answers import join_panels
 from echossl.evaluation.panel_files import Question
-from echossl.evaluation.panel_tables import join_panels
 from echossl.evaluation.panels import Panel, Resampled, refuse_unpaired_panels
 from echossl.evaluation.regression import weighted_r2
 
@@ -128,6 +128,13 @@ def test_data_sets_are_averaged_and_resampled_each_on_its_own() -> None:
     assert (difference.low, difference.high) == pytest.approx(ends, abs=1e-10)
     assert difference.p_value == two_sided_p_value(samples[0] - samples[1])
     assert first.against is None
+    assert np.mean(second.gaps) == pytest.approx(difference.value)
+    assert [part.value for part in first.parts] == pytest.approx(
+        [
+            np.mean([pairwise_auroc(pair[0].truth, own) for own in pair[0].scores.reshape(6, -1)])
+            for pair in pairs
+        ]
+    )
 
 
 def test_independent_data_sets_narrow_the_interval_by_their_square_root() -> None:
@@ -161,3 +168,18 @@ def test_data_sets_that_lack_an_arm_are_refused() -> None:
         join_panels([part, whole], CONFIG)
     with pytest.raises(UserError, match="no scores"):
         join_panels([], CONFIG)
+
+
+def test_any_arm_may_be_the_one_that_others_are_compared_with() -> None:
+    question = Question("test", "auroc", 0.01)
+    dataset = {
+        question: {"a": panel_of(), "b": panel_of(effect=0.2, seed=2), "c": panel_of(effect=0.5, seed=3)}
+    }
+    answers = {answer.arm: answer for answer in join_panels([dataset], CONFIG, first="b")}
+    assert list(answers) == ["b", "a", "c"]
+    assert answers["b"].against is None
+    assert answers["c"].first == "b"
+    turned = {answer.arm: answer for answer in join_panels([dataset], CONFIG)}["b"].against
+    assert answers["a"].against.value == pytest.approx(-turned.value)
+    with pytest.raises(UserError, match="no arm 'd' to compare with; there are a, b, c"):
+        join_panels([dataset], CONFIG, first="d")
