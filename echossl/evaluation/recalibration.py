@@ -95,8 +95,9 @@ def _logistic(predictions: Predictions, *, with_intercept: bool) -> tuple[float,
     found = fit_logistic(design, targets, np.ones((1, targets.size)))[0]
     if not found[0] > 0:
         raise UserError(
-            f"{predictions.source}: the scores of split {predictions.splits[0]!r} do not rise with "
-            f"{predictions.column}; there is nothing to recalibrate"
+            f"{predictions.source}: {predictions.column} does not rise with its score on split "
+            f"{str(predictions.splits[0])!r} by {'platt' if with_intercept else 'temperature'}; check which "
+            f"way the score points{'' if with_intercept else ', or take platt, which also shifts it'}"
         )
     return float(found[0]), float(found[1]) if with_intercept else 0.0
 

@@ -101,3 +101,23 @@ def net_benefit(labels, chances, threshold):
     acting = chances >= threshold
     hits, alarms = np.sum(acting & (labels == 1)), np.sum(acting & (labels == 0))
     return hits / len(labels) - alarms / len(labels) * threshold / (1 - threshold)
+
+
+def holm(p_values):
+    """Each p-value times the number not below it in rank, never below that of a smaller one."""
+    order, adjusted, largest = np.argsort(p_values, kind="stable"), {}, 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[int(place)] = largest
+    return np.array([adjusted[place] for place in range(len(p_values))])
+
+
+def platt_loss(coefficients, labels, scores):
+    """Cross-entropy against Platt's targets, row by row."""
+    positives, negatives = labels.sum(), (1 - labels).sum()
+    loss = 0.0
+    for label, score in zip(labels, scores, strict=True):
+        target = (positives + 1) / (positives + 2) if label else 1 / (negatives + 2)
+        log_odds = coefficients[0] * score + coefficients[1]
+        loss += np.logaddexp(0, log_odds) - target * log_odds
+    return loss

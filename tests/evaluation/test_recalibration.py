@@ -106,7 +106,12 @@ def test_trap_27_nothing_is_fitted_where_it_is_judged():
 def test_scores_that_fall_with_the_label_are_refused():
     table = predictions("val")
     turned = replace(table, scores=-table.scores)
-    with pytest.raises(UserError, match="do not rise with severe_as; there is nothing to recalibrate"):
+    with pytest.raises(
+        UserError, match="severe_as does not rise with its score on split 'val' by platt; check"
+    ):
         recalibrate(turned, "platt")
+    shifted = replace(table, scores=table.scores + 50)
+    with pytest.raises(UserError, match="or take platt, which also shifts it"):
+        recalibrate(shifted, "temperature")
     with pytest.raises(UserError, match="expected both 0 and 1"):
         recalibrate(replace(table, labels=np.ones_like(table.labels)), "isotonic")
