@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from statistics_table import COMPARISONS, as_markdown, largest_differences, samples
+from statistics_samples import samples
+from statistics_table import COMPARISONS, as_markdown, largest_differences
 
 COMMITTED = Path(__file__).parents[2] / "experiments" / "results" / "statistics"
 
