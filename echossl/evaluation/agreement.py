@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from echossl.evaluation.auc import Floats
-from echossl.evaluation.bootstrap import NO_DIFFERENCE
+from echossl.evaluation.regression import weighted_r2
 from echossl.evaluation.resampling import Figures
 
 AGREEMENT_FIGURES = ("mae", "r2", "bias", "lower_limit", "upper_limit")
@@ -27,21 +27,16 @@ def agreement_figures(measured: npt.ArrayLike, predicted: npt.ArrayLike) -> Figu
     Returns:
         Figures (5, resamples). NaN: R2 where the measurements have no spread, limits with a single row.
     """
-    true = np.asarray(measured, dtype=np.float64)
-    apart = np.asarray(predicted, dtype=np.float64) - true
-    centred = true - true.mean()
+    true, called = np.asarray(measured, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    apart = called - true
 
     def figures(weights: npt.NDArray[np.generic]) -> Floats:
         counts = np.asarray(weights, dtype=np.float64)
         total = counts.sum(axis=1)
         bias = counts @ apart / total
         squares = np.sum(counts * (apart - bias[:, None]) ** 2, axis=1)
-        about = counts @ centred / total
-        spread = np.sum(counts * (centred - about[:, None]) ** 2, axis=1)
-        # what is left of a spread by rounding is none
-        spread = np.where(spread > NO_DIFFERENCE * np.sum(centred**2), spread, 0.0)
-        r2 = 1 - _ratio(counts @ apart**2, spread)
         reach = stats.norm.ppf((1 + LIMITS_HOLD) / 2) * np.sqrt(_ratio(squares, total - 1))
+        r2 = weighted_r2(true, called, counts)
         return np.stack([counts @ np.abs(apart) / total, r2, bias, bias - reach, bias + reach])
 
     return figures

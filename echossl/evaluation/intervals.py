@@ -45,7 +45,14 @@ def figure_intervals(
         where the method has no answer: BCa where no redraw lies on one side of the figure or leaving out one
         patient leaves it undefined, studentised where no redraw has a spread.
     """
-    values, samples = of_sample(figures, clusters), resampled(figures, clusters, config)
+    return _intervals(figures, clusters, config, method, resampled(figures, clusters, config))
+
+
+def _intervals(
+    figures: Figures, clusters: Clusters, config: BootstrapConfig, method: Method, samples: Floats
+) -> list[Interval]:
+    """Intervals from the figures of every redraw, (figures, resamples)."""
+    values = of_sample(figures, clusters)
     if method == "percentile":
         return [
             Interval.of(float(value), row, config.confidence)
@@ -75,8 +82,8 @@ def difference_intervals(
     Build them with :func:`echossl.evaluation.resampling.difference_of`, so that both scores meet the same
     patients.
     """
-    intervals = figure_intervals(figures, clusters, config, method=method)
     samples = resampled(figures, clusters, config)
+    intervals = _intervals(figures, clusters, config, method, samples)
     return [
         Difference(**vars(interval), p_value=two_sided_p_value(row))
         for interval, row in zip(intervals, samples, strict=True)
