@@ -141,12 +141,26 @@ class PlaybackSpeedConfig(Config):
         return self
 
 
+class RelativeSpeedConfig(Config):
+    """By how much is one stretch of a clip played faster than another? After arXiv 2004.06130."""
+
+    name: Literal["relative_speed"] = "relative_speed"
+    weight: float = Field(1.0, gt=0, description="Factor of this loss in the sum; chance is 1.")
+    slowest: float = Field(
+        0.5,
+        ge=0.1,
+        le=0.9,
+        description="Speeds are drawn from this to 1; of a clip, this share of its frames is shown at a time.",
+    )
+
+
 ObjectiveConfig = Annotated[
     ContrastiveConfig
     | MoCoConfig
     | VICRegConfig
     | FrameOrderConfig
     | SegmentOrderConfig
-    | PlaybackSpeedConfig,
+    | PlaybackSpeedConfig
+    | RelativeSpeedConfig,
     Field(discriminator="name"),
 ]

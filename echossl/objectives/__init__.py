@@ -14,6 +14,7 @@ from echossl.objectives.contrastive import Contrastive
 from echossl.objectives.frame_order import FrameOrder
 from echossl.objectives.moco import MoCo
 from echossl.objectives.playback_speed import PlaybackSpeed
+from echossl.objectives.relative_speed import RelativeSpeed
 from echossl.objectives.segment_order import SegmentOrder
 from echossl.objectives.shared_pass import SharedPass
 from echossl.objectives.similarity import dense_nt_xent, nt_xent
@@ -27,6 +28,7 @@ OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
     "frame_order": FrameOrder,
     "segment_order": SegmentOrder,
     "playback_speed": PlaybackSpeed,
+    "relative_speed": RelativeSpeed,
 }
 
 
@@ -70,6 +72,7 @@ __all__ = [
     "MoCo",
     "Objective",
     "PlaybackSpeed",
+    "RelativeSpeed",
     "SegmentOrder",
     "SharedPass",
     "VICReg",

@@ -7,14 +7,16 @@ from echossl.augment import seeded_generator
 from echossl.objectives.gather import share_of_batch
 
 # first words of the random streams, as in echossl.augment, so that no two uses share one
-ORDER_STREAM, SEGMENT_STREAM, SPEED_STREAM, KEY_STREAM = 3, 31, 32, 33
+ORDER_STREAM, SEGMENT_STREAM, SPEED_STREAM, KEY_STREAM, RELATIVE_SPEED_STREAM = 3, 31, 32, 33, 34
 
 __all__ = [
     "KEY_STREAM",
     "ORDER_STREAM",
+    "RELATIVE_SPEED_STREAM",
     "SEGMENT_STREAM",
     "SPEED_STREAM",
     "draw_classes",
+    "draw_numbers",
     "draw_shares",
     "seeded_generator",
 ]
@@ -30,3 +32,9 @@ def draw_shares(items: int, *, stream: int, step: int) -> Tensor:
     """One number for each item of this process: (items,) float32, uniform in 0..1, on the CPU."""
     total, own = share_of_batch(items)
     return torch.rand(total, generator=seeded_generator(stream, step, 1))[own]
+
+
+def draw_numbers(items: int, count: int, *, stream: int, step: int) -> Tensor:
+    """Several numbers for each item of this process: (items, count) float32, uniform in 0..1, on the CPU."""
+    total, own = share_of_batch(items)
+    return torch.rand((total, count), generator=seeded_generator(stream, step))[own]
