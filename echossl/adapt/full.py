@@ -19,7 +19,7 @@ from echossl.config.training import OptimiserConfig
 from echossl.data.clips import BalancedSampler, Batch, TrainingClips, step_loader
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
-from echossl.errors import EchosslError
+from echossl.errors import ConfigError, EchosslError
 from echossl.training.bad_videos import BadVideos
 from echossl.training.hardware import Hardware
 from echossl.training.optimiser import build_optimiser, learning_rate, set_learning_rate
@@ -34,6 +34,9 @@ class FullTrainer(Trainer):
         config: augmentation, batches, seed.
         recipe: steps and rates.
         hardware: device and precision.
+
+    Raises:
+        ConfigError: if the precision is float16, in which only pre-training scales the loss.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class FullTrainer(Trainer):
         recipe: FullRecipe,
         hardware: Hardware,
     ) -> None:
+        if hardware.precision == "fp16":
+            raise ConfigError("hardware.precision: the recipe full cannot train in fp16; take bf16 or fp32")
         self.start = start
         self.store = store
         self.config = config

@@ -7,7 +7,7 @@ from echossl.adapt.budget import draw_budget
 from echossl.adapt.start import start_encoder
 from echossl.adapt.full import FullTrainer
 from echossl.config.adapt import FullRecipe
-from echossl.errors import EchosslError
+from echossl.errors import ConfigError, EchosslError
 from echossl.training.hardware import Hardware
 
 RECIPE = FullRecipe(steps=12, evaluate_every=6, learning_rate=2e-3, head_learning_rate=1e-2, warmup_steps=2)
@@ -112,3 +112,11 @@ def test_batch_without_labels_is_refused(toy, tmp_path) -> None:
     batch = next(trainer._batches(budget.videos))
     with pytest.raises(ValueError, match="BalancedSampler"):
         trainer._loss(replace(batch, labels=None))
+
+
+def test_float16_is_refused_where_the_loss_is_not_scaled(toy, tmp_path) -> None:
+    config = toy.config(tmp_path, recipe=RECIPE)
+    start = start_encoder(config, toy.store, toy.table)
+    hardware = Hardware(torch.device("cuda"), "fp16", workers=0)
+    with pytest.raises(ConfigError, match="recipe full cannot train in fp16; take bf16 or fp32"):
+        FullTrainer(start, toy.store, config=config, recipe=RECIPE, hardware=hardware)
