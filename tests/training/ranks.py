@@ -80,9 +80,10 @@ def cached(folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     job, folder = sys.argv[1], Path(sys.argv[2])
-    if job == "gradients":
-        with process_group():
+    # one group for all: a second one at the same port may meet the first while it closes
+    with process_group():
+        if job == "gradients":
             gradients(folder)
             cached(folder)
-    for path in sys.argv[3:]:
-        pretrain(load_config(PretrainConfig, Path(path)))
+        for path in sys.argv[3:]:
+            pretrain(load_config(PretrainConfig, Path(path)))
