@@ -21,6 +21,7 @@ class StreamMetadata(Config):
     mean: float = Field(description="Mean of its training clips' grey values, of the range 0-1.")
     std: float = Field(gt=0, description="Their standard deviation.")
     scale: float = Field(1.0, gt=0, description="Its features are divided by this before they are joined.")
+    every: int = Field(1, ge=1, description="It sees every so many-th frame of a clip, from the first on.")
 
 
 class EncoderMetadata(Config):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from echossl.augment import to_float
 from echossl.config.encoder import TwoStreamConfig
+from echossl.config.video import ClipConfig
 from echossl.data.clips import read_clips, video_requests
 from echossl.data.store import ClipStore
 from echossl.encoders.base import Encoder, EncoderMetadata, StreamMetadata
@@ -17,7 +18,6 @@ from echossl.encoders.two_stream import TwoStream, streams_of
 from echossl.errors import EchosslError, UserError
 
 MOST_VIDEOS = 256
-SHARED_FACTS = ("clip", "size", "channels")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class Joined:
 def join_encoders(appearance: Path, motion: Path, out: Path, *, store: Path | None = None) -> Joined:
     """Write one encoder file of two; its vectors are theirs, one after the other.
 
+    Their clips are as long in seconds. Where one sees more frames of them, a multiple of the other's, the
+    joined encoder takes the clips of the former, and the latter sees every so many-th frame.
+
     What shrinks all directions alike (a ridge or logistic probe, the frozen recipe, which divides by one
     number) listens most to the stream whose vectors vary most. With a store, each stream's features are
     divided by the deviation of its vectors over up to 256 of the videos, the root of the mean of their
@@ -65,14 +68,20 @@ def join_encoders(appearance: Path, motion: Path, out: Path, *, store: Path | No
     if out.exists():
         raise UserError(f"{out}: is there already; choose another file, or remove it")
     first, second = load_encoder(appearance), load_encoder(motion)
-    _require_same_clips(first.metadata, second.metadata)
+    clip = _shared_clip(first.metadata, second.metadata)
     scales = (1.0, 1.0) if store is None else tuple(feature_scale(part, store) for part in (first, second))
     streams = [
-        StreamMetadata(mean=part.metadata.mean, std=part.metadata.std, scale=scale)
+        StreamMetadata(
+            mean=part.metadata.mean,
+            std=part.metadata.std,
+            scale=scale,
+            every=clip.num_frames // part.metadata.clip.num_frames,
+        )
         for part, scale in zip((first, second), scales, strict=True)
     ]
     metadata = first.metadata.model_copy(
         update={
+            "clip": clip,
             "architecture": _architecture(first.metadata, second.metadata),
             "provenance": _provenance(first.metadata, second.metadata),
             "streams": (streams[0], streams[1]),
@@ -133,14 +142,26 @@ def _architecture(first: EncoderMetadata, second: EncoderMetadata) -> TwoStreamC
         ) from error
 
 
-def _require_same_clips(first: EncoderMetadata, second: EncoderMetadata) -> None:
-    for name in SHARED_FACTS:
-        there, here = getattr(first, name), getattr(second, name)
-        if there != here:
-            raise UserError(
-                f"join: the encoders were trained on other clips: {name} is {there} in the first, {here} in "
-                "the second; pre-train both on the same"
-            )
+def _shared_clip(first: EncoderMetadata, second: EncoderMetadata) -> ClipConfig:
+    """The clip of the stream that sees more frames."""
+    fewer, more = sorted((first.clip, second.clip), key=lambda clip: clip.num_frames)
+    faults = [
+        f"{name} is {there} in the first, {here} in the second"
+        for name, there, here in (
+            ("size", first.size, second.size),
+            ("channels", first.channels, second.channels),
+            ("clip.clip_seconds", first.clip.clip_seconds, second.clip.clip_seconds),
+            ("clip.too_short", first.clip.too_short, second.clip.too_short),
+        )
+        if there != here
+    ]
+    if more.num_frames % fewer.num_frames:
+        faults.append(f"clip.num_frames are {more.num_frames} and {fewer.num_frames}, no multiple")
+    if faults:
+        raise UserError(
+            f"join: the encoders were trained on clips that differ: {'; '.join(faults)}; pre-train both alike"
+        )
+    return more
 
 
 def _provenance(first: EncoderMetadata, second: EncoderMetadata) -> dict[str, str]:

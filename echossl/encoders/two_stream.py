@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from echossl.config.encoder import TwoStreamConfig
+from echossl.config.encoder import StreamConfig, TwoStreamConfig
 from echossl.encoders.base import Encoder, EncoderMetadata, StreamMetadata, settings_of
 
 
@@ -12,9 +12,9 @@ class TwoStream(Encoder):
 
     The feature map holds the channels of the first stream, then those of the second; where one map has more
     frames, rows or columns, it is averaged over the places of the other. Each stream normalises the clips
-    with its own mean and deviation, and its features are divided by its ``scale``, both of
-    ``metadata.streams``; without them, both take those of the encoder, and 1. A clip's vector is the vectors
-    of the two, one after the other, each over its scale.
+    with its own mean and deviation, sees every ``every``-th frame, and its features are divided by its
+    ``scale``, all of ``metadata.streams``; without them, both take the statistics of the encoder, all frames,
+    and 1. A clip's vector is the vectors of the two, one after the other, each over its scale.
 
     Args:
         metadata: of the whole.
@@ -29,9 +29,12 @@ class TwoStream(Encoder):
 
     def trunk(self, clips: Tensor) -> Tensor:
         """(batch, channels, t, h, w) in 0..1 → (batch, dim, frames', height', width'), the smaller."""
-        maps = [self.appearance.feature_map(clips), self.motion.feature_map(clips)]
+        streams, parts = streams_of(self.metadata), (self.appearance, self.motion)
+        maps = [
+            part.feature_map(clips[:, :, :: stream.every])
+            for part, stream in zip(parts, streams, strict=True)
+        ]
         size = torch.Size(min(sizes) for sizes in zip(*(one.shape[2:] for one in maps), strict=True))
-        streams = streams_of(self.metadata)
         pooled = [pool(one, size) / stream.scale for one, stream in zip(maps, streams, strict=True)]
         return torch.cat(pooled, dim=1)
 
@@ -60,12 +63,21 @@ def stream_metadata(metadata: EncoderMetadata) -> tuple[EncoderMetadata, Encoder
     settings = settings_of(metadata, TwoStreamConfig)
     first, second = streams_of(metadata)
     return (
-        _of_stream(metadata, {"architecture": settings.appearance, "mean": first.mean, "std": first.std}),
-        _of_stream(metadata, {"architecture": settings.motion, "mean": second.mean, "std": second.std}),
+        _of_stream(metadata, first, settings.appearance),
+        _of_stream(metadata, second, settings.motion),
     )
 
 
-def _of_stream(metadata: EncoderMetadata, own: dict[str, object]) -> EncoderMetadata:
+def _of_stream(
+    metadata: EncoderMetadata, stream: StreamMetadata, architecture: StreamConfig
+) -> EncoderMetadata:
+    num_frames = -(-metadata.clip.num_frames // stream.every)  # rounded up
+    own = {
+        "architecture": architecture,
+        "mean": stream.mean,
+        "std": stream.std,
+        "clip": metadata.clip.model_copy(update={"num_frames": num_frames}),
+    }
     return metadata.model_copy(update={**own, "streams": None, "provenance": {}})
 
 

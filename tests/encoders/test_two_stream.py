@@ -176,7 +176,13 @@ def test_saliency_finds_both_streams_and_each_alone(layer: str | None) -> None:
             Compact3DConfig(width=4),
             Compact3DConfig(width=4, motion="only"),
             {"clip": ClipConfig(num_frames=12)},
-            "clip is .*num_frames=16",
+            "clip.num_frames are 16 and 12, no multiple",
+        ),
+        (
+            Compact3DConfig(width=4),
+            Compact3DConfig(width=4, motion="only"),
+            {"clip": ClipConfig(num_frames=16, clip_seconds=2.0)},
+            r"clip_seconds is 1.0 in the first, 2.0 in the second",
         ),
         (ALIKE, Compact3DConfig(width=4, motion="only"), {}, "appearance: .*two_stream"),
     ],
@@ -189,6 +195,23 @@ def test_encoders_that_cannot_be_joined_are_refused(
     with pytest.raises(UserError, match=words):
         join_encoders(tmp_path / "a.safetensors", tmp_path / "b.safetensors", tmp_path / "c.safetensors")
     assert not (tmp_path / "c.safetensors").exists()
+
+
+@pytest.mark.parametrize("more_is_first", [True, False])
+def test_a_stream_of_fewer_frames_sees_every_second(tmp_path: Path, more_is_first: bool) -> None:
+    names = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    counts = (16, 8) if more_is_first else (8, 16)
+    parts = [
+        trained(Compact3DConfig(width=4, motion=how), name, clip=ClipConfig(num_frames=count))
+        for name, how, count in zip(names, ("none", "only"), counts, strict=True)
+    ]
+    metadata = join_encoders(*names, tmp_path / "c.safetensors").metadata
+    assert metadata.clip == ClipConfig(num_frames=16)
+    clips = torch.rand(2, 1, 16, 48, 48)
+    expected = [part(clips[:, :, :: 16 // count]) for part, count in zip(parts, counts, strict=True)]
+    joined = load(tmp_path / "c.safetensors")
+    torch.testing.assert_close(joined(clips), torch.cat(expected, 1))
+    assert [joined.appearance.metadata.clip.num_frames, joined.motion.metadata.clip.num_frames] == [*counts]
 
 
 def test_no_file_is_written_over(tmp_path: Path) -> None:
