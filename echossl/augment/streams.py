@@ -27,10 +27,15 @@ EFFECTS = {
 }
 
 
+def seed_of(*key: int) -> int:
+    """A seed that depends on all numbers of ``key`` and on nothing else."""
+    (seed,) = np.random.SeedSequence(key).generate_state(1)
+    return int(seed)
+
+
 def seeded_generator(*key: int) -> torch.Generator:
     """A CPU generator that depends on all numbers of ``key`` and on nothing else."""
-    (seed,) = np.random.SeedSequence(key).generate_state(1)
-    return torch.Generator().manual_seed(int(seed))
+    return torch.Generator().manual_seed(seed_of(*key))
 
 
 def base_draws(seed: int, step: int, clips: range) -> Tensor:

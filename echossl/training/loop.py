@@ -3,12 +3,12 @@
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from echossl.augment import Augmentation
+from echossl.augment import Augmentation, seed_of
 from echossl.config.training import PretrainConfig
 from echossl.data.clips import Batch
 from echossl.distributed import rank, world_size
@@ -25,6 +25,9 @@ from echossl.training.logging import Log
 from echossl.training.loss_scale import LossScale
 from echossl.training.monitors.look import Looks
 from echossl.training.optimiser import learning_rate, set_learning_rate
+
+# first word of the random stream of what networks draw in training
+NETWORK_STREAM = 301
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,11 @@ def train(training: Training, batches: Iterable[Batch], *, first_step: int) -> N
     config, steps = training.config, training.config.optimiser.steps
     rate = Throughput()
     training.learner.train()
-    with StopRequest() as stop, progress("pretraining", total=steps, unit="steps", done=first_step) as bar:
+    with (
+        StopRequest() as stop,
+        step_random_numbers(training.hardware.device),
+        progress("pretraining", total=steps, unit="steps", done=first_step) as bar,
+    ):
         for step, batch in zip(range(first_step, steps), shielded(batches), strict=True):
             figures = make_step(training, batch, step=step)
             rate.add(batch.clips.shape[0] * batch.clips.shape[1] * world_size())
@@ -104,6 +111,8 @@ def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float
     """
     config, hardware = training.config, training.hardware
     training.bad_videos.add(collected(batch.bad, hardware.device))
+    # what networks draw (dropout, stochastic depth) depends on the step, so that a resumed run draws the same
+    torch.manual_seed(seed_of(NETWORK_STREAM, config.seed, step, rank()))
     rate = learning_rate(step, config.optimiser)
     set_learning_rate(training.optimiser, rate)
     first_clip = rank() * batch.clips.shape[0] * batch.clips.shape[1]
@@ -120,6 +129,11 @@ def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float
     if is_bad(figures):
         training.bad_steps.add(step + 1, figures, gathered(batch.videos).flatten().tolist())
     return figures | {"learning_rate": rate}
+
+
+def step_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """Torch's generators are set at every step; afterwards they are as they were before."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def take_look(training: Training, done: int, rate: "Throughput") -> dict[str, float]:
