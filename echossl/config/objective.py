@@ -37,6 +37,16 @@ class ContrastiveConfig(Config):
         description="Compare clips cell by cell, on a grid of this many cells along each side of the feature "
         "map; 0 compares whole clips. For clips of one view in a common frame, moved by less than a cell.",
     )
+    dense_match: Literal["same", "best"] = Field(
+        "same",
+        description="With which cell of another clip a cell is compared: the one at the same place, or the "
+        "one whose features are the most similar, for views that are moved by a cell or more.",
+    )
+    skip_blank_cells: bool = Field(
+        False,
+        description="Leave out cells beyond the sector, all of whose pixels are 0: with dense_match same "
+        "those that are blank in both clips. With augment.noise, augment.remask keeps them blank.",
+    )
     global_weight: float = Field(
         0.0, ge=0, description="Factor of the comparison of whole clips beside that of the cells."
     )
@@ -52,6 +62,8 @@ class ContrastiveConfig(Config):
             )
         if self.global_weight and not self.dense_grid:
             raise ValueError("global_weight stands beside dense_grid, which is 0; set both or use weight")
+        if not self.dense_grid and (self.dense_match != "same" or self.skip_blank_cells):
+            raise ValueError("dense_match and skip_blank_cells are about cells; set dense_grid")
         if self.learn_temperature and not 0.01 <= self.temperature <= 1:
             raise ValueError(f"temperature starts at {self.temperature}; learned, it starts within 0.01..1")
         return self
@@ -150,7 +162,7 @@ class RelativeSpeedConfig(Config):
         0.5,
         ge=0.1,
         le=0.9,
-        description="Speeds are drawn from this to 1; of a clip, this share of its frames is shown at a time.",
+        description="Speeds are drawn from this to 1; this share of a clip's frames is shown at a time.",
     )
 
 

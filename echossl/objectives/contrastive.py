@@ -13,6 +13,7 @@ from echossl.errors import UserError
 from echossl.objectives.base import PartwiseObjective
 from echossl.objectives.gather import gathered
 from echossl.objectives.heads import projection_head
+from echossl.objectives.matched import matched_nt_xent
 from echossl.objectives.similarity import dense_nt_xent, nt_xent
 
 # 1 / temperature is kept within these bounds where it is learned, as in CLIP (arXiv 2103.00020, section 2.5)
@@ -61,7 +62,8 @@ class Contrastive(PartwiseObjective):
         """Projections of clips: (n, c, t, h, w) → (n, places, projection_dim).
 
         One place, the whole clip, without ``dense_grid``; else the cells row by row and, with a
-        ``global_weight``, the whole clip as the last.
+        ``global_weight``, the whole clip as the last. Behind each projection stands what cells are matched
+        and left out by, if they are: the cell's features without gradient, and 1 where it shows something.
         """
         if not self.config.dense_grid:
             vectors: Tensor = self.projection_head(encoder(clips))
@@ -69,9 +71,16 @@ class Contrastive(PartwiseObjective):
         features = encoder.feature_map(clips)
         cells = grid_cells(features, self.config.dense_grid)  # (n, cells, dim)
         places: Tensor = self.projection_head(cells.flatten(0, 1)).unflatten(0, cells.shape[:2])
+        if self.config.dense_match == "best":
+            places = torch.cat((places.float(), cells.detach()), dim=2)
+        if self.config.skip_blank_cells:
+            seen = visible_cells(clips, self.config.dense_grid)[..., None]
+            places = torch.cat((places.float(), seen.float()), dim=2)
         if self.global_head is None:
             return places
-        return torch.cat((places, self.global_head(features.mean(dim=(2, 3, 4)))[:, None]), dim=1)
+        whole = self.global_head(features.mean(dim=(2, 3, 4)))
+        whole = F.pad(whole, (0, places.shape[2] - whole.shape[1])).to(places.dtype)
+        return torch.cat((places, whole[:, None]), dim=1)
 
     def compare_all(self, projections: Tensor, patients: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and metrics of the batch of all processes: projections (n, k, places, d), patients (n,)."""
@@ -79,9 +88,10 @@ class Contrastive(PartwiseObjective):
             patients = torch.arange(len(patients), device=patients.device)  # as if each item were another's
         temperature = self.config.temperature if self.log_scale is None else torch.exp(-self.log_scale)
         num_cells = self.config.dense_grid**2
+        projections, details = projections.tensor_split((self.config.projection_dim,), dim=3)
         if num_cells:
-            cells = projections[:, :, :num_cells]
-            loss, accuracy = dense_nt_xent(cells, patients, temperature=temperature)
+            cells, details = projections[:, :, :num_cells], details[:, :, :num_cells].detach()
+            loss, accuracy = self._compare_cells(cells, details, patients, temperature)
         else:
             loss, accuracy = nt_xent(projections[:, :, 0], patients, temperature=temperature)
         used = torch.as_tensor(temperature, dtype=loss.dtype, device=loss.device).detach()
@@ -92,6 +102,22 @@ class Contrastive(PartwiseObjective):
             )
             loss = loss + self.config.global_weight * whole
         return loss, metrics
+
+    def _compare_cells(
+        self, cells: Tensor, details: Tensor, patients: Tensor, temperature: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Cells (n, k, cells, d), and what stands behind each, features and whether it is seen."""
+        best, skip = self.config.dense_match == "best", self.config.skip_blank_cells
+        if not (best or skip):
+            return dense_nt_xent(cells, patients, temperature=temperature)
+        features = details[..., :-1] if skip else details
+        return matched_nt_xent(
+            cells,
+            patients,
+            temperature=temperature,
+            features=features if best else None,
+            visible=details[..., -1] > 0 if skip else None,
+        )
 
     def after_update(self, encoder: Encoder) -> None:
         """Keep a learned temperature within 0.01..1."""
@@ -121,3 +147,9 @@ def grid_cells(features: Tensor, grid: int) -> Tensor:
             f"{width} places; set dense_grid to {min(height, width)} or less, or prepare larger pictures"
         )
     return F.adaptive_avg_pool2d(features.mean(dim=2), grid).flatten(2).transpose(1, 2)
+
+
+def visible_cells(clips: Tensor, grid: int) -> Tensor:
+    """Which cells of a grid show anything in any frame: (n, c, t, h, w) in 0..1 → (n, grid x grid) bool."""
+    brightest = clips.detach().amax(dim=(1, 2))[:, None]  # (n, 1, h, w)
+    return F.adaptive_max_pool2d(brightest, grid).flatten(1) > 0

@@ -1,5 +1,7 @@
 """NT-Xent with patient-aware negatives: the formula behind the contrastive objectives."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,17 +29,32 @@ def nt_xent(projections: Tensor, patients: Tensor, *, temperature: float | Tenso
     with torch.autocast(projections.device.type, enabled=False):
         units = F.normalize(projections.float().flatten(0, 1), dim=1)  # (nk, d)
         logits = units @ units.T / temperature  # (nk, nk)
-        own = torch.arange(len(units), device=units.device)
         codes = patients.to(units.device).repeat_interleave(num_clips)
-        same_patient = codes[:, None] == codes[None, :]  # also a clip with itself
         losses, hits = [], []
-        for distance in range(1, num_clips):
-            partner = own - own % num_clips + (own + distance) % num_clips
-            excluded = same_patient.scatter(1, partner[:, None], value=False)
-            candidates = logits.masked_fill(excluded, -torch.inf)
+        for partner, candidates in partners_of(logits, codes, num_clips):
             losses.append(F.cross_entropy(candidates, partner))
             hits.append((candidates.detach().argmax(1) == partner).float().mean())
         return torch.stack(losses).mean(), torch.stack(hits).mean()
+
+
+def partners_of(logits: Tensor, codes: Tensor, num_clips: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The 1st, 2nd, ... partner of each clip, and the logits with all that it does not compete with shut out.
+
+    Args:
+        logits: (m, m) of m clips, ``num_clips`` of an item after each other.
+        codes: (m,) patients.
+        num_clips: k.
+
+    Yields:
+        Partner (m,) int64, and logits (m, m): of the partner and of the clips of other patients as they are,
+        else minus infinity.
+    """
+    own = torch.arange(len(logits), device=logits.device)
+    same_patient = codes[:, None] == codes[None, :]  # also a clip with itself
+    for distance in range(1, num_clips):
+        partner = own - own % num_clips + (own + distance) % num_clips
+        excluded = same_patient.scatter(1, partner[:, None], value=False)
+        yield partner, logits.masked_fill(excluded, -torch.inf)
 
 
 def dense_nt_xent(

@@ -15,6 +15,7 @@ from echossl.config.objective import (
     MoCoConfig,
     ObjectiveConfig,
     PlaybackSpeedConfig,
+    RelativeSpeedConfig,
     SegmentOrderConfig,
     VICRegConfig,
 )
@@ -32,12 +33,23 @@ SMALL = {"hidden_dim": 8, "projection_dim": 6}
 CONFIGS: dict[str, tuple[ObjectiveConfig, ...]] = {
     "contrastive": (ContrastiveConfig(batch_norm=False, learn_temperature=True, **SMALL),),
     "dense": (ContrastiveConfig(batch_norm=False, dense_grid=2, global_weight=0.5, **SMALL),),
+    "matched": (
+        ContrastiveConfig(
+            batch_norm=False,
+            dense_grid=2,
+            dense_match="best",
+            skip_blank_cells=True,
+            global_weight=0.5,
+            **SMALL,
+        ),
+    ),
     "four clips": (ContrastiveConfig(batch_norm=False, positives="patient", num_clips=4, **SMALL),),
     "moco": (MoCoConfig(queue_size=16, **SMALL),),
     "orders and speed": (
         FrameOrderConfig(),
         SegmentOrderConfig(weight=2.0, num_segments=2, hidden_dim=8),
         PlaybackSpeedConfig(),
+        RelativeSpeedConfig(),
     ),
     "sum": (ContrastiveConfig(weight=2.0, batch_norm=False, **SMALL), FrameOrderConfig(weight=0.25)),
 }
