@@ -8,21 +8,49 @@ from pydantic import Field, model_validator
 from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
+from echossl.config.task import TaskName
 from echossl.config.training import AugmentConfig, HardwareConfig
 from echossl.config.video import ClipConfig, ClipPolicy
+
+DEFAULT_COLUMN = "severe_as"
 
 
 class LabelBudget(Config):
     """Which labels may be read. Validation patients come out of the same budget."""
 
     column: str = Field(
-        "severe_as", description="Label column of the manifest, 0 or 1; empty is not assessed."
+        DEFAULT_COLUMN, description="Label column of the manifest; an empty cell is not assessed."
+    )
+    columns: tuple[str, ...] = Field(
+        (), description="Label columns of a multi-label task, 0 or 1 each; `column` is then left out."
+    )
+    task: Literal["auto"] | TaskName = Field(
+        "auto",
+        description="What is learned; auto takes the kind of the class map of the column's name, multilabel "
+        "with `columns`, multiclass with `classes`, else binary.",
+    )
+    classes: tuple[str, ...] = Field(
+        (), description="Classes in order, of a column that is not named like a class map."
     )
     fraction: float = Field(0.01, gt=0, le=1, description="Share of the assessed training patients.")
     draw: int = Field(0, ge=0, description="Which random draw; fractions of one draw are nested.")
     validation_share: float = Field(
         0.25, gt=0, lt=1, description="Share of the budget that is held out to choose the number of steps."
     )
+
+    @model_validator(mode="after")
+    def _settings_have_an_effect(self) -> "LabelBudget":
+        if self.columns and self.column != DEFAULT_COLUMN:
+            raise ValueError("column has no effect beside columns; leave one of them out")
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"columns name one twice: {', '.join(self.columns)}")
+        if self.columns and self.task not in {"auto", "multilabel"}:
+            raise ValueError(f"columns are those of a multilabel task, not of {self.task}; give column")
+        if self.task == "multilabel" and not self.columns:
+            raise ValueError("a multilabel task needs columns")
+        if self.classes and (self.columns or self.task in {"binary", "regression"}):
+            raise ValueError("classes have no effect but in a multiclass or ordinal task")
+        return self
 
 
 class FrozenRecipe(Config):
