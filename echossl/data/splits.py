@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from echossl.data.order import shuffled
+from echossl.data.strata import FEWEST_OF_A_CLASS, draw_patients, hold_out, rounded
 from echossl.errors import UserError
 
-FEWEST_OF_A_CLASS = 2
 NOT_ASSESSED = "not assessed"
 
 
@@ -150,17 +150,13 @@ def label_subset(table: pd.DataFrame, *, column: str, fraction: float, draw: int
     if not 0 < fraction <= 1:
         raise UserError(f"labels.fraction: found {fraction}, expected a share above 0 and at most 1")
     labels = patient_labels(table, column)
-    positives = [str(patient) for patient in labels.index[labels == 1]]
-    negatives = [str(patient) for patient in labels.index[labels == 0]]
-    count = _rounded(fraction * len(labels))
-    _refuse_too_few(column, fraction, count, len(positives), len(negatives))
-    num_positive = _rounded(count * len(positives) / len(labels))
-    num_positive = min(max(num_positive, FEWEST_OF_A_CLASS), count - FEWEST_OF_A_CLASS)
-    chosen = shuffled(positives, "labels", draw)[:num_positive]
-    rest = shuffled(negatives, "labels", draw)[: count - num_positive]
-    return LabelSubset(
-        column, fraction, draw, tuple(sorted(chosen + rest)), tuple(sorted(chosen)), len(labels)
-    )
+    strata = {str(patient): int(label) for patient, label in labels.items()}
+    positives = sum(strata.values())
+    count = rounded(fraction * len(strata))
+    _refuse_too_few(column, fraction, count, positives, len(strata) - positives)
+    chosen = draw_patients(strata, fraction=fraction, draw=draw, what=column)
+    positive = tuple(patient for patient in chosen if strata[patient] == 1)
+    return LabelSubset(column, fraction, draw, chosen, positive, len(strata))
 
 
 def _refuse_too_few(column: str, fraction: float, count: int, positives: int, negatives: int) -> None:
@@ -193,19 +189,5 @@ def split_validation(
     Raises:
         UserError: if the share is not between 0 and 1.
     """
-    if not 0 < share < 1:
-        raise UserError(f"labels.validation_share: found {share}, expected a share between 0 and 1")
-    positives = shuffled(subset.positive_patients, "validation", draw)
-    negatives = shuffled(subset.negative_patients, "validation", draw)
-    total = len(positives) + len(negatives)
-    count = min(max(_rounded(share * total), 2), total - 2)
-    fewest, most = max(1, count - len(negatives) + 1), min(len(positives) - 1, count - 1)
-    num_positive = min(max(_rounded(count * len(positives) / total), fewest), most)
-    validation = {*positives[:num_positive], *negatives[: count - num_positive]}
-    train = tuple(patient for patient in subset.patients if patient not in validation)
-    return train, tuple(sorted(validation))
-
-
-def _rounded(value: float) -> int:
-    """Half goes up; products such as 0.29 × 50 that fall short of a half by a rounding error do too."""
-    return math.floor(value + 0.5 + 1e-9)
+    strata = dict.fromkeys(subset.negative_patients, 0) | dict.fromkeys(subset.positive_patients, 1)
+    return hold_out(strata, share=share, draw=draw)
