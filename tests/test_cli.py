@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 COMMANDS = (
-    *("demo", "phantom", "index", "check", "prepare", "pretrain", "finetune", "probe", "join"),
+    *("demo", "phantom", "index", "check", "prepare", "pretrain", "finetune", "probe", "join", "export"),
     *("evaluate", "compare", "explain", "embed", "sweep", "report", "options", "doctor", "augment-preview"),
 )
 # small enough for seconds, large enough for every stage to be real
