@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from echossl.adapt.embed import embed, mean_logits
 from echossl.adapt.frozen import zero_head
+from echossl.adapt.layers import drop_features, freeze, layer_groups, training_mode
 from echossl.adapt.selection import Trainer
 from echossl.augment import Augmentation
 from echossl.config.adapt import FinetuneConfig, FullRecipe
@@ -22,11 +23,11 @@ from echossl.encoders import Encoder
 from echossl.errors import ConfigError, EchosslError
 from echossl.training.bad_videos import BadVideos
 from echossl.training.hardware import Hardware
-from echossl.training.optimiser import build_optimiser, learning_rate, set_learning_rate
+from echossl.training.optimiser import build_optimiser, learning_rate, optimiser_of, set_learning_rate
 
 
 class FullTrainer(Trainer):
-    """Trains encoder and head together, batch norm with the statistics of the batch.
+    """Trains encoder and head together.
 
     Args:
         start: the start, on the CPU; it is copied for each training and stays as it is.
@@ -68,8 +69,8 @@ class FullTrainer(Trainer):
         rates = (self.recipe.learning_rate, self.recipe.head_learning_rate)
         schedules = [self._schedule(rate) for rate in rates]
         optimisers = [
-            build_optimiser(module, schedule)
-            for module, schedule in zip((self.encoder, self.head), schedules, strict=True)
+            self._encoder_optimiser(schedules[0]),
+            build_optimiser(self.head, schedules[1]),
         ]
         for step, batch in enumerate(self._batches(videos)):
             loss = self._loss(batch.to(self.hardware.device))
@@ -106,6 +107,14 @@ class FullTrainer(Trainer):
     def _from_start(self) -> tuple[Encoder, nn.Linear]:
         return self.hardware.place(copy.deepcopy(self.start)), self.hardware.place(zero_head(self.start.dim))
 
+    def _encoder_optimiser(self, schedule: OptimiserConfig) -> torch.optim.Adam:
+        freeze(self.encoder, self.recipe)
+        decay = self.recipe.layer_decay
+        if decay == 1:
+            return build_optimiser(self.encoder, schedule)
+        groups = layer_groups(self.encoder, decay=decay, weight_decay=schedule.weight_decay)
+        return optimiser_of(groups, schedule)
+
     def _schedule(self, rate: float) -> OptimiserConfig:
         recipe = self.recipe
         return OptimiserConfig(
@@ -135,9 +144,10 @@ class FullTrainer(Trainer):
         if batch.labels is None:
             raise ValueError("the batch has no labels; the sampler must be a BalancedSampler")
         clips = self.augmentation(batch.clips, step=batch.step).flatten(0, 1)
-        self.encoder.train()
+        training_mode(self.encoder, self.recipe)
         with self.hardware.autocast():
             features = self.encoder(clips)
-        logits = self.head(features.float())[:, 0]
+        kept = drop_features(features.float(), self.recipe.dropout, seed=self.config.seed, step=batch.step)
+        logits = self.head(kept)[:, 0]
         labels = batch.labels.repeat_interleave(batch.clips.shape[1])
         return F.binary_cross_entropy_with_logits(logits, labels)

@@ -1,16 +1,19 @@
 """Settings of adaptation with few labels."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
+from echossl.config.recipes import FrozenRecipe, FullRecipe, PixelRecipe, Recipe
 from echossl.config.task import TaskName
 from echossl.config.training import AugmentConfig, HardwareConfig
 from echossl.config.video import ClipConfig, ClipPolicy
+
+__all__ = ["FinetuneConfig", "FrozenRecipe", "FullRecipe", "LabelBudget", "PixelRecipe", "Recipe"]
 
 DEFAULT_COLUMN = "severe_as"
 
@@ -51,42 +54,6 @@ class LabelBudget(Config):
         if self.classes and (self.columns or self.task in {"binary", "regression"}):
             raise ValueError("classes have no effect but in a multiclass or ordinal task")
         return self
-
-
-class FrozenRecipe(Config):
-    """Encoder frozen in evaluation mode; a linear head is trained on features of augmented clips."""
-
-    name: Literal["frozen"] = "frozen"
-    steps: int = Field(80, ge=1, description="Most updates; the number is chosen on the validation patients.")
-    evaluate_every: int = Field(10, ge=1, description="Updates between looks at the validation patients.")
-    learning_rate: float = Field(1e-2, gt=0, description="Peak learning rate of the head.")
-    weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay of the head.")
-    warmup_steps: int = Field(10, ge=0, description="Updates over which the learning rate rises from 0.")
-    augmented_views: int = Field(
-        32, ge=1, description="Augmented clips of each video that features are cut from."
-    )
-
-
-class FullRecipe(Config):
-    """All layers are trained, the encoder at a rate of its own."""
-
-    name: Literal["full"] = "full"
-    steps: int = Field(80, ge=1, description="Most updates; the number is chosen on the validation patients.")
-    evaluate_every: int = Field(20, ge=1, description="Updates between looks at the validation patients.")
-    learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of the encoder.")
-    head_learning_rate: float = Field(3e-3, gt=0, description="Peak learning rate of the head.")
-    weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay.")
-    warmup_steps: int = Field(10, ge=0, description="Updates over which the learning rate rises from 0.")
-
-
-class PixelRecipe(Config):
-    """Control: logistic regression on 16 x 16 pixels, their mean and deviation over the clip."""
-
-    name: Literal["pixels"] = "pixels"
-    inverse_regularisation: float = Field(0.1, gt=0, description="C of scikit-learn's LogisticRegression.")
-
-
-Recipe = Annotated[FrozenRecipe | FullRecipe | PixelRecipe, Field(discriminator="name")]
 
 
 class FinetuneConfig(Config):

@@ -93,6 +93,10 @@ class Encoder(nn.Module, ABC):
         self.mean.fill_(self.metadata.mean)
         self.std.fill_(self.metadata.std)
 
+    def stages(self) -> list[list[nn.Module]]:
+        """The parts that clips pass one after another, the stem first; every weight lies in one of them."""
+        return parts_with_weights(self)
+
     def tokens(self, clips: Tensor) -> Tensor:
         """The cells of the feature map, time first, then rows: float32 (batch, tokens, dim)."""
         return self.feature_map(clips).flatten(2).transpose(1, 2)
@@ -100,6 +104,11 @@ class Encoder(nn.Module, ABC):
     def forward(self, clips: Tensor) -> Tensor:
         """The mean of the feature map over time and space: float32 (batch, dim)."""
         return self.feature_map(clips).mean(dim=(2, 3, 4))
+
+
+def parts_with_weights(module: nn.Module) -> list[list[nn.Module]]:
+    """Each child that has weights as a stage of its own, in order."""
+    return [[part] for part in module.children() if any(True for _ in part.parameters())]
 
 
 def settings_of(metadata: EncoderMetadata, kind: type[Settings]) -> Settings:

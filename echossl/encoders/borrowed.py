@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from echossl.encoders.base import Encoder, EncoderMetadata
+from echossl.encoders.base import Encoder, EncoderMetadata, parts_with_weights
 from echossl.encoders.convolution import Conv3d, take_grey, use_own_convolutions
 from echossl.encoders.limits import ClipLimits
 from echossl.encoders.motion import input_channels, take_motion
@@ -42,6 +42,11 @@ class BorrowedEncoder(Encoder):
             if input_channels(metadata.architecture, metadata.channels) > metadata.channels:
                 take_motion(layer)
         self.network = network
+
+    def stages(self) -> list[list[nn.Module]]:
+        """Those of the network; what it keeps in one list called ``blocks`` are its stages."""
+        blocks = getattr(self.network, "blocks", None)
+        return parts_with_weights(blocks if isinstance(blocks, nn.Module) else self.network)
 
     def require_fit(self, clips: torch.Tensor) -> None:
         """Refuse clips that the network cannot take; the first thing that every trunk does.

@@ -5,7 +5,7 @@ from importlib import import_module
 from torch import Tensor, nn
 
 from echossl.config.encoder import FactorisedResNetConfig, MViTConfig, S3DConfig, Swin3DConfig
-from echossl.encoders.base import EncoderMetadata, settings_of
+from echossl.encoders.base import EncoderMetadata, parts_with_weights, settings_of
 from echossl.encoders.borrowed import BorrowedEncoder
 from echossl.encoders.limits import ClipLimits
 
@@ -53,6 +53,10 @@ class S3D(BorrowedEncoder):
         features: Tensor = self.network.get_submodule("features")(clips)
         return features
 
+    def stages(self) -> list[list[nn.Module]]:
+        """The separable convolutions of the stem, then the inception blocks."""
+        return parts_with_weights(self.network.get_submodule("features"))
+
 
 class Swin3D(BorrowedEncoder):
     """``swin3d_t``, for clips of any size, which it pads to whole patches of 2 x 4 x 4 and whole windows."""
@@ -69,6 +73,17 @@ class Swin3D(BorrowedEncoder):
         for name in ("patch_embed", "pos_drop", "features", "norm"):
             clips = self.network.get_submodule(name)(clips)
         return clips.permute(0, 4, 1, 2, 3)  # (batch, t/2, h/32, w/32, 768) before
+
+    def stages(self) -> list[list[nn.Module]]:
+        """Patches, then every block; what merges patches goes with the block before it, the norm likewise."""
+        stages = [[self.network.get_submodule("patch_embed")]]
+        for part in self.network.get_submodule("features").children():
+            if isinstance(part, nn.Sequential):
+                stages += parts_with_weights(part)
+            else:
+                stages[-1].append(part)
+        stages[-1].append(self.network.get_submodule("norm"))
+        return stages
 
 
 class MViT(BorrowedEncoder):
@@ -105,6 +120,13 @@ class MViT(BorrowedEncoder):
         if not self.class_token:
             return super().forward(clips)
         return self._tokens(self.normalised(clips))[0][:, 0].float()
+
+    def stages(self) -> list[list[nn.Module]]:
+        """Patches with their positions, then every block; the norm goes with the last."""
+        stem = [self.network.get_submodule(name) for name in ("conv_proj", "pos_encoding")]
+        stages = [stem, *parts_with_weights(self.network.get_submodule("blocks"))]
+        stages[-1].append(self.network.get_submodule("norm"))
+        return stages
 
 
 def _scale_stochastic_depth(network: nn.Module, last: float) -> None:

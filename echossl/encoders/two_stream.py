@@ -1,7 +1,7 @@
 """Two networks, one of which sees motion, as one encoder whose features are those of both."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from echossl.config.encoder import StreamConfig, TwoStreamConfig
 from echossl.encoders.base import Encoder, EncoderMetadata, StreamMetadata, settings_of
@@ -41,6 +41,13 @@ class TwoStream(Encoder):
     def normalised(self, clips: Tensor) -> Tensor:
         """The clips as they are: each stream normalises them for itself."""
         return clips
+
+    def stages(self) -> list[list[nn.Module]]:
+        """Those of both streams side by side, counted from the end; the deeper stream begins alone."""
+        first, second = self.appearance.stages(), self.motion.stages()
+        depth = max(len(first), len(second))
+        first, second = ([[]] * (depth - len(own)) + own for own in (first, second))
+        return [one + other for one, other in zip(first, second, strict=True)]
 
     def describe(self, **changes: object) -> None:
         """Change the metadata, also those of the streams."""

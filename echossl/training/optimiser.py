@@ -25,9 +25,9 @@ def learning_rate(step: int, config: OptimiserConfig) -> float:
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Use ``rate`` for all parameters from now on."""
+    """Use ``rate`` for all parameters from now on, times the ``rate_factor`` of groups that have one."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("rate_factor", 1.0)
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -45,7 +45,11 @@ def build_optimiser(module: nn.Module, config: OptimiserConfig) -> torch.optim.A
     AdamW (Loshchilov & Hutter, arXiv 1711.05101) takes a share off the weights; Adam (Kingma & Ba, arXiv
     1412.6980) adds the weights to the gradient. They are the same where ``weight_decay`` is 0.
     """
+    return optimiser_of(parameter_groups(module, config.weight_decay), config)
+
+
+def optimiser_of(groups: list[dict[str, object]], config: OptimiserConfig) -> torch.optim.Adam:
+    """AdamW or Adam on groups of parameters; see :func:`build_optimiser`."""
     kind: type[torch.optim.Adam] = torch.optim.Adam if config.algorithm == "adam" else torch.optim.AdamW
-    groups = parameter_groups(module, config.weight_decay)
     # one pass over all weights; should not affect results, only speed
     return kind(groups, lr=config.learning_rate, fused=True)
