@@ -105,12 +105,18 @@ class SlowFast(BorrowedEncoder):
             UserError: if the number of frames is no multiple of ``slow_every``.
         """
         self.require_fit(clips)
-        num_frames = clips.shape[2]
-        # as published: evenly spread from the first to the last frame, both included, rounded down
-        slow_frames = torch.linspace(0, num_frames - 1, num_frames // self.slow_every, device="cpu").long()
-        slow, fast = self.network([clips[:, :, slow_frames.tolist()], clips])
+        slow, fast = self.network([clips[:, :, slow_frames(clips.shape[2], self.slow_every)], clips])
         fast = fast.unflatten(2, (-1, self.slow_every)).mean(dim=3)
         return torch.cat([slow, fast], dim=1)
+
+
+def slow_frames(num_frames: int, every: int) -> list[int]:
+    """The frames of the slow pathway, as published: from the first to the last, evenly spread, rounded down.
+
+    In whole numbers, which a graph that is exported can hold.
+    """
+    gaps = max(num_frames // every - 1, 1)
+    return [(num_frames - 1) * number // gaps for number in range(num_frames // every)]
 
 
 def _drop_last(network: nn.Module, count: int) -> None:
