@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from echossl.adapt.logistic import standardised_logistic
 from echossl.config.probe import ProbeConfig
 from echossl.data.splits import label_subset
 from echossl.errors import UserError
@@ -113,8 +114,7 @@ def label_scores(
     for fraction, draw in label_runs(config):
         patients = label_subset(pool, column=column, fraction=fraction, draw=draw).patients
         own = training.table["patient_id"].isin(patients).to_numpy()
-        regression = LogisticRegression(C=config.inverse_regularisation, max_iter=1000)
-        model = make_pipeline(StandardScaler(), regression)
+        model = standardised_logistic(config.inverse_regularisation)
         model.fit(training.features[own], training.table["truth"][own].astype(int))
         columns[run_name(fraction, draw)] = model.decision_function(scored.features)
         labelled.append(pd.DataFrame({"fraction": fraction, "draw": draw, "patient_id": patients}))
