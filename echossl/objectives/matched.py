@@ -7,6 +7,9 @@ from torch.utils.checkpoint import checkpoint
 
 from echossl.objectives.similarity import partners_of
 
+# made at a time, for pairs of clips and a block of cells: 8 MiB
+MOST_SIMILARITIES = 2**21
+
 
 def matched_nt_xent(
     projections: Tensor,
@@ -26,8 +29,8 @@ def matched_nt_xent(
     With ``visible``, a cell that is blank counts neither as one that is compared with the best cell of its
     partner nor, at the same place, where the partner's is blank as well.
 
-    One cell is worked on at a time and again in the backward pass, so that nothing larger than clips x clips
-    is kept for each; matching holds one byte for each pair of clips and cell beside it.
+    One cell is worked on at a time and again in the backward pass, so that memory does not grow with the
+    number of cells; the cells it is matched with are looked through in blocks.
 
     Args:
         projections: (n, k, cells, d), of any float type; computed in float32 also under autocast.
@@ -92,20 +95,35 @@ def _cell_sums(
 def best_cells(shown: Tensor, cell: int) -> Tensor:
     """For one cell of each clip, the most similar cell of each clip: unit (m, cells, dim) → (m, m) int64.
 
-    Of equals, the first; ``[a, b]`` is the cell of clip b that cell ``cell`` of clip a is matched with.
+    ``[a, b]`` is the cell of clip b that cell ``cell`` of clip a is matched with.
     """
     best = torch.full((len(shown), len(shown)), -torch.inf, device=shown.device)
     chosen = torch.zeros_like(best, dtype=torch.int64)
-    for other in range(shown.shape[1]):
-        similarity = shown[:, cell] @ shown[:, other].T
-        better = similarity > best
-        best, chosen = torch.where(better, similarity, best), chosen.masked_fill(better, other)
+    for block in _blocks(shown):
+        highest, place = _similarities(shown, cell, block).max(dim=2)
+        chosen = torch.where(highest > best, place + block.start, chosen)
+        best = torch.maximum(best, highest)
     return chosen
 
 
 def matched_similarities(units: Tensor, chosen: Tensor, cell: int) -> Tensor:
     """Cosines of one cell of each clip with the chosen cell of each clip: (m, cells, d), (m, m) → (m, m)."""
     found = torch.zeros_like(chosen, dtype=units.dtype)
-    for other in range(units.shape[1]):
-        found = torch.where(chosen == other, units[:, cell] @ units[:, other].T, found)
+    for block in _blocks(units):
+        places = (chosen - block.start).clamp(0, block.stop - block.start - 1)[..., None]
+        picked = _similarities(units, cell, block).gather(2, places)[..., 0]
+        found = torch.where((chosen >= block.start) & (chosen < block.stop), picked, found)
     return found
+
+
+def _similarities(units: Tensor, cell: int, block: slice) -> Tensor:
+    """One cell of each clip with a block of cells of each: (m, cells, d) → (m, m, block)."""
+    others = units[:, block]
+    return (units[:, cell] @ others.flatten(0, 1).T).view(len(units), len(units), -1)
+
+
+def _blocks(units: Tensor) -> list[slice]:
+    """The cells, as many at a time as keep their similarities small."""
+    num_clips, num_cells, _ = units.shape
+    size = max(1, MOST_SIMILARITIES // num_clips**2)
+    return [slice(first, min(first + size, num_cells)) for first in range(0, num_cells, size)]
