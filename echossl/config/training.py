@@ -11,7 +11,7 @@ from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.logging import WandbConfig
 from echossl.config.monitors import MonitorConfig
 from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
-from echossl.config.video import ClipConfig
+from echossl.config.video import ClipConfig, GreyValues
 
 
 class AugmentConfig(Config):
@@ -91,6 +91,10 @@ class HardwareConfig(Config):
         "that lack it.",
     )
     workers: int = Field(0, ge=0, description="Processes that read batches; 0 reads in the main one.")
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="torch.compile of the encoder while it trains; auto does so on GPUs where Triton works.",
+    )
     sync_batch_norm: bool = Field(
         True, description="Batch norm over the batches of all training processes, as if there were one."
     )
@@ -110,6 +114,11 @@ class PretrainConfig(Config):
         "train", description="Split whose patients are used; all videos if the manifest has none."
     )
     clip: ClipConfig = Field(ClipConfig(), description="Which frames make a clip.")
+    grey: GreyValues = Field(
+        "standardised",
+        description="Grey values: with mean and deviation of the training videos taken off, or each clip "
+        "stretched to 0-1 (clip_min_max), as published for EchoCLR.",
+    )
     encoder: EncoderConfig = Field(Compact3DConfig(), description="The network.")
     start: str = Field(
         "random",

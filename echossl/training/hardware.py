@@ -9,6 +9,7 @@ from torch import nn
 from echossl.config.training import HardwareConfig
 from echossl.distributed import world_size
 from echossl.errors import ConfigError
+from echossl.training.compilation import compile_encoders, why_not_compiled
 from echossl.training.loss_scale import LossScale
 from echossl.training.recompute import recompute_activations
 
@@ -26,19 +27,24 @@ class Hardware:
         precision: ``bf16`` and ``fp16`` are autocast to bfloat16 and float16 with float32 weights.
         workers: processes that read batches; 0 reads in the main one.
         checkpoint_activations: whether encoders compute activations again instead of keeping them.
+        compile: whether encoders are compiled while they train.
+        compile_may_fail: whether one that cannot be compiled runs without.
     """
 
     device: torch.device
     precision: Literal["bf16", "fp16", "fp32"]
     workers: int
     checkpoint_activations: bool = False
+    compile: bool = False
+    compile_may_fail: bool = False
 
     @classmethod
     def resolve(cls, config: HardwareConfig) -> "Hardware":
         """Find out what ``auto`` means here.
 
         Raises:
-            ConfigError: if the device does not exist, or cannot compute in the precision asked for.
+            ConfigError: if the device does not exist, cannot compute in the precision asked for, or cannot
+                compile.
         """
         device = _device(config.device)
         has_bfloat16 = _has_bfloat16(device)
@@ -50,7 +56,37 @@ class Hardware:
             precision: Literal["bf16", "fp16", "fp32"] = "bf16" if has_bfloat16 else "fp32"
         else:
             precision = config.precision
-        return cls(device, precision, config.workers, config.checkpoint_activations)
+        return cls(
+            device,
+            precision,
+            config.workers,
+            config.checkpoint_activations,
+            compile=_compiles(config, device),
+            compile_may_fail=config.compile == "auto",
+        )
+
+    def record(self) -> dict[str, str | int | bool]:
+        """The settings as they were resolved, by their names in the configuration."""
+        on_gpu = self.device.type == "cuda"
+        return {
+            "device": str(self.device),
+            "device_name": torch.cuda.get_device_name(self.device) if on_gpu else "CPU",
+            "precision": self.precision,
+            "compile": "on" if self.compile else "off",
+            "channels_last": True,
+            "checkpoint_activations": self.checkpoint_activations,
+            "workers": self.workers,
+        }
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        found = self.record()
+        name = f" ({found['device_name']})" if self.device.type == "cuda" else ""
+        recomputed = ", activations computed again" if self.checkpoint_activations else ""
+        return (
+            f"{self.device}{name}, {self.precision}, channels-last, compile {found['compile']}, "
+            f"{self.workers} readers{recomputed}"
+        )
 
     def autocast(self) -> torch.autocast:
         """The context in which networks run."""
@@ -64,12 +100,25 @@ class Hardware:
     def place(self, module: Network) -> Network:
         """Move a module to the device, its convolutions in the layout that is fastest there.
 
-        Its encoders are told to compute activations again, if that was asked for.
+        Its encoders are told to compute activations again, or are compiled, if that was asked for.
         """
+        if self.compile:
+            compile_encoders(module, may_fail=self.compile_may_fail)
         if self.checkpoint_activations:
             recompute_activations(module)
         # memory_format is documented, but missing from the type stubs
         return module.to(device=self.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+
+
+def _compiles(config: HardwareConfig, device: torch.device) -> bool:
+    missing = why_not_compiled(device)
+    if config.compile == "on" and config.checkpoint_activations:
+        raise ConfigError("hardware.compile: does not go with checkpoint_activations; set one of them to off")
+    if config.compile == "on" and missing:
+        raise ConfigError(f"hardware.compile: {missing}; install it, or set compile to auto or off")
+    if config.compile == "auto":
+        return device.type == "cuda" and not missing and not config.checkpoint_activations
+    return config.compile == "on"
 
 
 def _device(name: str) -> torch.device:

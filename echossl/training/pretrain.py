@@ -205,11 +205,12 @@ def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:
 
 def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame) -> Learner:
     """Encoder and objective; random weights depend on the seed alone, those of a start are read from it."""
-    mean, std = grey_statistics(store, table["row"].to_numpy())
+    mean, std = grey_statistics(store, table["row"].to_numpy(), config.grey)
     metadata = EncoderMetadata(
         architecture=config.encoder,
         clip=config.clip,
         size=store.size,
+        grey=config.grey,
         mean=mean,
         std=std,
         provenance=provenance(config, table),
@@ -294,6 +295,7 @@ def summarise(
         "num_parameters": sum(parameter.numel() for parameter in learner.encoder.parameters()),
         "device": str(hardware.device),
         "precision": hardware.precision,
+        "hardware": hardware.record(),
         "last": json.loads(last_line),
         **({"best": best} if best else {}),
     }
