@@ -107,6 +107,9 @@ class MoCoConfig(Config):
     )
     hidden_dim: int = Field(128, ge=1, description="Width of the projection head's hidden layer.")
     projection_dim: int = Field(64, ge=1, description="Dimension in which clips are compared.")
+    batch_norm: bool = Field(
+        False, description="Batch normalisation in the projection head; without it short runs do not begin."
+    )
 
 
 class VICRegConfig(Config):

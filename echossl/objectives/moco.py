@@ -40,7 +40,7 @@ class MoCo(PartwiseObjective):
         self.config = config
         self.positives = config.positives
         sizes = (encoder_dim, config.hidden_dim, config.projection_dim)
-        self.projection_head = projection_head(sizes, batch_norm=False)
+        self.projection_head = projection_head(sizes, batch_norm=config.batch_norm)
         self.momentum_head = copy.deepcopy(self.projection_head).requires_grad_(requires_grad=False)
         self.queue = KeyQueue(config.queue_size, config.projection_dim)
         self.register_module("momentum_encoder", None)

@@ -80,9 +80,11 @@ def test_the_queue_is_first_in_first_out() -> None:
         assert list(found) == expected
 
 
-def test_slow_weights_follow_and_the_queue_fills_after_an_update_only() -> None:
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_slow_weights_follow_and_the_queue_fills_after_an_update_only(batch_norm: bool) -> None:
     torch.manual_seed(1)
-    encoder, objective = small_encoder(), MoCo(CONFIG, 32)
+    encoder, objective = small_encoder(), MoCo(CONFIG.model_copy(update={"batch_norm": batch_norm}), 32)
+    assert any(isinstance(layer, nn.BatchNorm1d) for layer in objective.momentum_head) == batch_norm
     objective.attach(encoder)
     learner = Learner(encoder, objective)
     slow, head = copy.deepcopy(objective.momentum_encoder), copy.deepcopy(objective.momentum_head)
