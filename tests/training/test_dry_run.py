@@ -1,15 +1,18 @@
 """A dry run makes real steps, says what the run would take, and leaves nothing behind."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from echossl.config.data import DataConfig
 from echossl.config.training import PretrainConfig
 from echossl.errors import UserError
+from echossl.training.compilation import why_not_compiled
 from echossl.training.dry_run import DryRun, dry_run
-from echossl.training.pretrain import pretrain
+from echossl.training.pretrain import build_parts, pretrain
 
 
 def config(store: DataConfig, out: Path, **changes: object) -> PretrainConfig:
@@ -35,6 +38,9 @@ def test_two_steps_are_made_and_nothing_is_written(store: DataConfig, tmp_path: 
     assert found.step_seconds > 0
     assert found.step_clips_per_second == pytest.approx(4 * 2 / found.step_seconds)
     assert found.run_seconds == pytest.approx(3 * (found.step_seconds + found.read_seconds))
+    assert found.peak is not None
+    assert found.share_of_peak == pytest.approx(found.step_operations / found.step_seconds / found.peak)
+    assert found.peak_source == "fp32 matrix product measured here"
     assert found.memory_bytes > 2**20
     assert found.disk_bytes > 4 * found.checkpoint_bytes
 
@@ -57,12 +63,58 @@ def test_faults_are_those_of_the_run(store: DataConfig, tmp_path: Path) -> None:
         dry_run(config(store, tmp_path / "run", batch_size=9))
 
 
+def test_operations_are_those_of_the_encoder_times_three(store: DataConfig, tmp_path: Path) -> None:
+    settings = config(store, tmp_path / "run", objectives=[{"name": "contrastive"}])
+    parts = build_parts(settings)
+    clips = torch.rand(8, 1, 4, 16, 16)
+    with torch.no_grad(), FlopCounterMode(display=False) as forward:
+        parts.learner.encoder.eval()(clips)
+    found = dry_run(settings).step_operations
+    # backward: by the weights and by the input, but not in the first layer; heads add some
+    assert 2.5 * forward.get_total_flops() < found < 3.3 * forward.get_total_flops()
+
+
+@pytest.mark.skipif(why_not_compiled(torch.device("cpu")) is not None, reason="no C++ compiler")
+def test_a_compiled_run_can_be_tried(store: DataConfig, tmp_path: Path) -> None:
+    compiled = config(
+        store, tmp_path / "run", hardware={"device": "cpu", "precision": "fp32", "compile": "on"}
+    )
+    with torch.compiler.set_stance("force_eager"):
+        found = dry_run(compiled)
+    assert "compile on" in str(found)
+    assert found.step_operations == dry_run(config(store, tmp_path / "run")).step_operations
+
+
+FOUND = DryRun(
+    device="cuda:0",
+    precision="bf16",
+    hardware="cuda:0 (NVIDIA H200), bf16, channels-last, compile on, 4 readers",
+    num_processes=2,
+    num_parameters=33_200_000,
+    step_seconds=0.25,
+    read_seconds=0.5,
+    step_clips_per_second=512.0,
+    step_operations=10**14,
+    peak=1e15,
+    peak_source="bf16 peak of NVIDIA H200",
+    run_seconds=7384.0,
+    memory_bytes=2**30,
+    checkpoint_bytes=2**27,
+    disk_bytes=2**29,
+)
+
+
 def test_what_a_person_reads() -> None:
-    found = DryRun("cuda:0", "bf16", 2, 33_200_000, 0.25, 0.5, 512.0, 7384.0, 2**30, 2**27, 2**29)
-    assert str(found).splitlines() == [
-        "cuda:0, bf16, 2 process(es), 33.20 M parameters",
+    assert str(FOUND).splitlines() == [
+        "cuda:0 (NVIDIA H200), bf16, channels-last, compile on, 4 readers, 2 process(es), 33.20 M parameters",
         "step:   0.250 s, 512.0 clips/s; reading its batch 0.500 s",
+        "peak:   400 TFLOP/s, 40.0% of the bf16 peak of NVIDIA H200",
         "run:    about 2 h 3 min",
         "memory: 1,024 MiB",
         "disk:   512.0 MiB, 128.0 a checkpoint",
     ]
+
+
+def test_an_unknown_peak_is_said() -> None:
+    unknown = replace(FOUND, peak=None, peak_source="peak of NVIDIA X1 unknown")
+    assert "peak:   400 TFLOP/s, peak of NVIDIA X1 unknown" in str(unknown)
