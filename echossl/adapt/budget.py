@@ -1,19 +1,24 @@
 """The label budget: whose labels may be read, and nothing else about the training patients' labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from echossl.adapt.tasks import Task, resolve_task
 from echossl.config.adapt import LabelBudget
-from echossl.data.splits import label_subset, split_validation
 from echossl.data.store import ClipStore
+from echossl.data.strata import draw_patients, hold_out
 from echossl.errors import EchosslError, UserError
 from echossl.files import atomic_path
 from echossl.training.bad_videos import BadVideos
 
-VIDEO_COLUMNS = ["row", "patient_id", "study_id", "duration_seconds", "label"]
+Floats = npt.NDArray[np.floating]
+TARGET = "target"
+VIDEO_COLUMNS = ["row", "patient_id", "study_id", "duration_seconds"]
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,19 @@ class Budget:
     """The labelled patients of one draw. Past this point no code sees the manifest's labels.
 
     Attributes:
-        videos: their assessed videos: ``row`` (of the store), ``patient_id, study_id, duration_seconds`` and
-            ``label`` (0.0 or 1.0).
+        videos: their assessed videos: ``row`` (of the store), ``patient_id, study_id, duration_seconds``,
+            ``label`` (the code of the study's stratum, of a binary task 0.0 or 1.0) and ``target0``,
+            ``target1``, ... (the targets of the study).
         train_patients: those trained on while the number of updates is chosen.
         validation_patients: those it is chosen on.
-        positive_patients: those with a positive study.
+        strata: the stratum of each patient.
         assessed: assessed patients that the share was taken of.
     """
 
     videos: pd.DataFrame
     train_patients: tuple[str, ...]
     validation_patients: tuple[str, ...]
-    positive_patients: tuple[str, ...]
+    strata: Mapping[str, int]
     assessed: int
 
     @property
@@ -48,38 +54,105 @@ class Budget:
     def _of(self, patients: Sequence[str]) -> pd.DataFrame:
         return self.videos[self.videos["patient_id"].isin(patients)].reset_index(drop=True)
 
-    def write(self, path: Path) -> None:
-        """Write ``patient_id, role, positive``, so that a reader can count every label that was used."""
+    def counts(self, names: Sequence[str]) -> dict[str, int]:
+        """Patients of each stratum, all strata named."""
+        return {name: sum(code == place for code in self.strata.values()) for place, name in enumerate(names)}
+
+    def write(self, path: Path, task: Task) -> None:
+        """Write whose labels were used, so that a reader can count every one.
+
+        The columns are ``patient_id, role`` and ``positive`` (0 or 1) of a binary task, else ``stratum``.
+        """
         roles = dict.fromkeys(self.train_patients, "train")
         roles |= dict.fromkeys(self.validation_patients, "validation")
-        positive = [int(patient in self.positive_patients) for patient in sorted(roles)]
-        table = pd.DataFrame({"patient_id": sorted(roles), "role": [roles[name] for name in sorted(roles)]})
+        patients = sorted(roles)
+        table = pd.DataFrame({"patient_id": patients, "role": [roles[name] for name in patients]})
+        codes = [self.strata[name] for name in patients]
+        if task.settings.name == "binary":
+            table["positive"] = codes
+        else:
+            table["stratum"] = [task.stratum_names[code] for code in codes]
         with atomic_path(path) as temporary:
-            table.assign(positive=positive).to_csv(temporary, index=False)
+            table.to_csv(temporary, index=False)
+
+
+def targets_of(videos: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """The targets (rows, k) of videos or studies of a budget."""
+    names = [name for name in videos if str(name).startswith(TARGET)]
+    return videos[names].to_numpy(np.float32, copy=True)
 
 
 def draw_budget(table: pd.DataFrame, labels: LabelBudget, *, split: str) -> Budget:
     """Draw the patients whose labels may be read.
 
     The draw is stratified, so the *choice* looks at every label of the split, as somebody does who orders
-    labels for so many diseased and so many healthy patients. The labels of the others go no further.
+    labels for so many diseased and so many healthy patients. The labels of the others go no further: what
+    is held out for validation, and what batches are balanced by, comes from those that were drawn.
+
+    A study has the largest of its videos' labels, and so has a patient: any positive video makes it positive.
 
     Args:
         table: manifest rows with their store ``row``.
-        labels: column, share, draw.
+        labels: task, columns, share, draw.
         split: the split to draw from.
 
     Raises:
-        UserError: if the split is empty or holds too few patients of a class.
+        UserError: if the split is empty or holds too few patients of a class, or a label is none of the task.
     """
+    task = resolve_task(labels)
     pool = of_split(table, split)
-    subset = label_subset(pool, column=labels.column, fraction=labels.fraction, draw=labels.draw)
-    train, validation = split_validation(subset, share=labels.validation_share, draw=labels.draw)
-    chosen = pool[pool["patient_id"].isin(subset.patients) & pool[labels.column].notna()]
-    # a study is positive if any of its videos is marked so
-    study_labels = chosen.groupby("study_id")[labels.column].transform("max").astype(float)
-    videos = chosen.assign(label=study_labels)[VIDEO_COLUMNS].sort_values("row").reset_index(drop=True)
-    return Budget(videos, train, validation, subset.positive_patients, subset.assessed)
+    targets = task.targets(pool)
+    refuse_mixed_studies(task, pool, targets)
+    known: npt.NDArray[np.bool_] = np.asarray(~np.isnan(targets).all(axis=1))
+    pool, targets = pool.loc[known, :], targets[known]
+    of_patient = largest_targets(pool["patient_id"], targets)
+    chosen = draw_patients(
+        _strata(task, of_patient),
+        fraction=labels.fraction,
+        draw=labels.draw,
+        what=", ".join(task.settings.columns),
+    )
+    rows = pool["patient_id"].isin(chosen).to_numpy()
+    strata = _strata(task, of_patient.loc[list(chosen)])
+    train, validation = hold_out(strata, share=labels.validation_share, draw=labels.draw)
+    videos = _with_targets(task, pool[rows], targets[rows])
+    return Budget(videos, train, validation, strata, len(of_patient))
+
+
+def _with_targets(task: Task, videos: pd.DataFrame, targets: Floats) -> pd.DataFrame:
+    of_study = largest_targets(videos["study_id"], targets)
+    codes = pd.Series(task.strata(of_study.to_numpy()), index=of_study.index)
+    labels = {str(name): videos["study_id"].map(of_study[name]) for name in of_study}
+    labels["label"] = videos["study_id"].map(codes).astype(float)
+    columns: pd.DataFrame = videos[VIDEO_COLUMNS].assign(**labels)
+    return columns.sort_values("row").reset_index(drop=True)
+
+
+def _strata(task: Task, of_patient: pd.DataFrame) -> dict[str, int]:
+    codes = task.strata(of_patient.to_numpy()).tolist()
+    return {str(patient): code for patient, code in zip(of_patient.index, codes, strict=True)}
+
+
+def largest_targets(keys: pd.Series, targets: Floats) -> pd.DataFrame:
+    """The largest assessed target of each key, sorted by key: columns ``target0``, ``target1``, ..."""
+    names = [f"{TARGET}{number}" for number in range(targets.shape[1])]
+    largest: pd.DataFrame = pd.DataFrame(targets, columns=names).groupby(keys.to_numpy())[names].max()
+    return largest
+
+
+def refuse_mixed_studies(task: Task, table: pd.DataFrame, targets: Floats) -> None:
+    """Raise UserError if the videos of a study have several classes without an order, such as views.
+
+    Of ordered classes the highest stands for the study; of others none can.
+    """
+    if task.settings.name != "multiclass":
+        return
+    each = pd.Series(targets[:, 0]).groupby(table["study_id"].to_numpy()).nunique()
+    if (each > 1).any():
+        raise UserError(
+            f"manifest: the videos of study {each.index[each > 1][0]} differ in {task.column}, and a study "
+            "is predicted as a whole; give each video a study_id of its own to predict videos"
+        )
 
 
 def readable(budget: Budget, store: ClipStore, bad_videos: BadVideos) -> Budget:

@@ -58,21 +58,22 @@ def _requests(
     return [video_requests(store, row, clip, count=count, policy=policy, seed=seed) for row in rows]
 
 
-def mean_logits(head: nn.Linear, videos: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Mean over the clips of each video of what a head with one output says: (videos,).
+def mean_logits(head: nn.Module, videos: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Mean over the clips of each video of what a head says: (videos, outputs).
 
     Args:
         head: on any device.
         videos: for each video its vectors, (clips, dim).
     """
-    if not videos:
-        return np.empty(0, dtype=np.float32)
-    counts = np.array([len(features) for features in videos])
+    weight = head.get_parameter("weight")
+    counts = np.array([len(features) for features in videos], dtype=np.intp)
+    flat = np.concatenate([np.empty((0, weight.shape[1]), dtype=np.float32), *videos])
     with torch.inference_mode():
-        features = torch.from_numpy(np.concatenate(videos)).to(head.weight.device)
-        logits: npt.NDArray[np.float32] = head(features)[:, 0].cpu().numpy()
-    means: npt.NDArray[np.float32] = np.add.reduceat(logits, np.cumsum(counts) - counts) / counts
-    return means.astype(np.float32)
+        logits = head(torch.from_numpy(flat).to(weight.device)).cpu().numpy()
+    if not videos:
+        return np.asarray(logits, dtype=np.float32)
+    means = np.add.reduceat(logits, np.cumsum(counts) - counts, axis=0) / counts[:, None]
+    return np.asarray(means, dtype=np.float32)
 
 
 def save_embeddings(

@@ -5,24 +5,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from echossl.adapt.batches import study_targets
 from echossl.adapt.budget import Budget, draw_budget, of_split, readable
 from echossl.adapt.frozen import FrozenTrainer
 from echossl.adapt.full import FullTrainer
 from echossl.adapt.pixels import fit_pixels, study_features
-from echossl.adapt.scores import study_scores
+from echossl.adapt.predictions import scored_studies, write_predictions
+from echossl.adapt.scores import study_outputs
 from echossl.adapt.selection import Trainer, train_within_budget
 from echossl.adapt.start import start_encoder
+from echossl.adapt.tasks import Task, resolve_task
 from echossl.config.adapt import FinetuneConfig, FrozenRecipe, FullRecipe, PixelRecipe
 from echossl.data.labels import describe
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
 from echossl.encoders.classifier import MODEL_NAME, save_classifier
-from echossl.files import atomic_path
 from echossl.runs import RunFolder
 from echossl.training.bad_videos import BadVideos
 from echossl.training.hardware import Hardware
@@ -36,7 +36,7 @@ class Outcome:
     """What a recipe made of the budget.
 
     Attributes:
-        studies: the predicted studies: ``patient_id, study_id, score``.
+        studies: the predicted studies: ``patient_id, study_id`` and the score columns of the task.
         facts: what goes into ``result.json``.
     """
 
@@ -63,21 +63,21 @@ def finetune(config: FinetuneConfig) -> Path:
     if run.result is not None:
         return path
     started = time.monotonic()
-    column = config.labels.column
-    store = ClipStore.open(config.data.store)
-    manifest = read_manifest(config.data.manifest, binary_columns=[column], files_needed=False)
+    task, store = resolve_task(config.labels), ClipStore.open(config.data.store)
+    columns = list(task.settings.columns)
+    zero_or_one = columns if task.settings.name in {"binary", "multilabel"} else []
+    manifest = read_manifest(config.data.manifest, binary_columns=zero_or_one, files_needed=False)
     table = store.rows_for(manifest)
     budget = draw_budget(table, config.labels, split=config.train_split)
-    budget.write(config.out / BUDGET_NAME)
+    budget.write(config.out / BUDGET_NAME, task)
     most = config.data.max_bad_fraction
     bad_videos = BadVideos(config.out, num_videos=len(budget.videos), most=most)
     budget = readable(budget, store, bad_videos)
-    test = of_split(table[table[column].notna()], config.test_split)
-    outcome = adapt(config, store, table.drop(columns=column), budget, test.drop(columns=column))
-    _write_predictions(outcome.studies, test, config, path)
-    counts = _counts(budget, outcome.studies)
-    classes = {"column": column, "classes": describe(column)}
-    run.finish(classes | counts | outcome.facts | {"seconds": round(time.monotonic() - started, 2)})
+    test = of_split(table[table[columns].notna().any(axis=1)], config.test_split)
+    outcome = adapt(config, store, table.drop(columns=columns), budget, test.drop(columns=columns))
+    write_predictions(task, outcome.studies, test, config.test_split, path)
+    seconds = {"seconds": round(time.monotonic() - started, 2)}
+    run.finish(_labels(task) | _counts(task, budget, outcome.studies) | outcome.facts | seconds)
     return path
 
 
@@ -94,20 +94,21 @@ def adapt(
         test: the videos to be scored, without the label.
     """
     if isinstance(config.recipe, PixelRecipe):
-        return _adapt_pixels(config.recipe, store, budget, test)
+        return _adapt_pixels(config, config.recipe, store, budget, test)
     hardware = Hardware.resolve(config.hardware)
     start = start_encoder(config, store, of_split(table, config.train_split))
     trainer = _trainer(start, store, budget, config, hardware)
     chosen, looks = train_within_budget(
         trainer, budget, steps=config.recipe.steps, evaluate_every=config.recipe.evaluate_every
     )
-    save_classifier(*trainer.classifier(), config.out / MODEL_NAME)
+    save_classifier(*trainer.classifier(), trainer.task.settings, config.out / MODEL_NAME)
     facts = {
         "chosen_steps": chosen,
         "validation": [asdict(look) for look in looks],
         "hardware": {"device": str(hardware.device), "precision": hardware.precision},
     }
-    return Outcome(study_scores(test, trainer.video_logits(test["row"].tolist())), facts)
+    studies, outputs = study_outputs(test, trainer.video_logits(test["row"].tolist()))
+    return Outcome(scored_studies(trainer.task, studies, outputs), facts)
 
 
 def _trainer(
@@ -122,33 +123,32 @@ def _trainer(
     raise TypeError(f"the recipe {config.recipe.name} trains no encoder")
 
 
-def _adapt_pixels(recipe: PixelRecipe, store: ClipStore, budget: Budget, test: pd.DataFrame) -> Outcome:
-    model = fit_pixels(store, budget.videos, recipe)
+def _adapt_pixels(
+    config: FinetuneConfig, recipe: PixelRecipe, store: ClipStore, budget: Budget, test: pd.DataFrame
+) -> Outcome:
+    task = resolve_task(config.labels).fitted(study_targets(budget.videos))
+    model = fit_pixels(store, budget.videos, task, recipe)
     studies, features = study_features(store, test)
-    scores: npt.NDArray[np.float64] = model.decision_function(features)
-    return Outcome(studies[["patient_id", "study_id"]].assign(score=scores), {})
+    return Outcome(scored_studies(task, studies, model(features)), {})
 
 
-def _write_predictions(scored: pd.DataFrame, test: pd.DataFrame, config: FinetuneConfig, path: Path) -> None:
-    column = config.labels.column
-    labels = test.groupby("study_id")[column].max().astype(int)
-    table = pd.DataFrame(
-        {
-            "patient_id": scored["patient_id"],
-            "study_id": scored["study_id"],
-            "split": config.test_split,
-            column: scored["study_id"].map(labels),
-            f"{column}_score": scored["score"],
-        }
-    )
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
+def _labels(task: Task) -> dict[str, Any]:
+    """What was learned, with the classes as they are printed with every result."""
+    columns = task.settings.columns
+    known = [text for text in map(describe, columns) if text]
+    return {
+        "task": task.settings.name,
+        "column": ", ".join(columns),
+        "classes": " | ".join(known) or None,
+    }
 
 
-def _counts(budget: Budget, scored: pd.DataFrame) -> dict[str, int]:
+def _counts(task: Task, budget: Budget, scored: pd.DataFrame) -> dict[str, Any]:
+    of_stratum = budget.counts(task.stratum_names)
+    positive = {"num_positive_patients": of_stratum["positive"]} if "positive" in of_stratum else {}
     return {
         "num_labelled_patients": len(budget.train_patients) + len(budget.validation_patients),
-        "num_positive_patients": len(budget.positive_patients),
+        **(positive or {"num_patients_of_stratum": of_stratum}),
         "num_validation_patients": len(budget.validation_patients),
         "num_assessed_patients": budget.assessed,
         "num_labelled_studies": budget.videos["study_id"].nunique(),

@@ -1,5 +1,6 @@
 """Recipe ``frozen``: the encoder never changes; a linear head is trained on features of augmented clips."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,16 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from echossl.adapt.batches import LabelledVideos, labelled_sampler
 from echossl.adapt.budget import Budget
 from echossl.adapt.embed import embed, mean_logits
 from echossl.adapt.selection import Trainer
+from echossl.adapt.tasks import resolve_task
 from echossl.augment import Augmentation
 from echossl.config.adapt import FinetuneConfig, FrozenRecipe
 from echossl.config.training import OptimiserConfig
-from echossl.data.clips import BalancedSampler, ClipRequest
+from echossl.data.clips import ClipRequest
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
 from echossl.training.encoding import encode
@@ -35,12 +37,12 @@ class HeadBatch:
     Attributes:
         rows: (clips,) store row of each clip.
         views: (clips,) which of the video's augmented views.
-        labels: (clips,) 0 or 1.
+        targets: (clips, k) float32.
     """
 
     rows: npt.NDArray[np.int64]
     views: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.float32]
+    targets: Tensor
 
 
 class FrozenTrainer(Trainer):
@@ -75,27 +77,28 @@ class FrozenTrainer(Trainer):
         self.config = config
         self.recipe = recipe
         self.hardware = hardware
-        self.head = zero_head(encoder.dim)
+        self.task = resolve_task(config.labels)
+        self.head = self.task.make_head(encoder.dim)
         self._plain: dict[int, npt.NDArray[np.float32]] = {}
         self._augmented = self._augmented_features(budget)
         self._scale = torch.stack(list(self._augmented.values())).std().clamp_min(1e-6)
 
     def updates(self, videos: pd.DataFrame) -> Iterator[int]:
         """Train a head from zero; see the base class."""
-        self.head = zero_head(self.encoder.dim)
+        labelled = LabelledVideos(videos, resolve_task(self.config.labels))
+        self.task, self.head = labelled.task, labelled.task.make_head(self.encoder.dim)
         schedule = OptimiserConfig(**self.recipe.model_dump(include=set(OptimiserConfig.model_fields)))
         optimiser = build_optimiser(self.head, schedule)
         for step, batch in enumerate(self._batches(videos)):
             set_learning_rate(optimiser, learning_rate(step, schedule))
-            logits = self.head(self._features(batch))[:, 0]
-            loss = F.binary_cross_entropy_with_logits(logits, torch.from_numpy(batch.labels))
+            loss = self.task.loss(self.head(self._features(batch)), batch.targets)
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
             yield step + 1
 
     def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Mean logit over each video's clips, not augmented."""
+        """Mean output over each video's clips, not augmented."""
         missing = [row for row in rows if row not in self._plain]
         found = embed(
             self.encoder,
@@ -110,12 +113,11 @@ class FrozenTrainer(Trainer):
         _, head = self.classifier()
         return mean_logits(head, [self._plain[row] for row in rows])
 
-    def classifier(self) -> tuple[Encoder, nn.Linear]:
+    def classifier(self) -> tuple[Encoder, nn.Module]:
         """Encoder, and a head for its features as they are."""
-        head = zero_head(self.encoder.dim)
+        head = copy.deepcopy(self.head)
         with torch.no_grad():
-            head.weight.copy_(self.head.weight / self._scale)
-            head.bias.copy_(self.head.bias)
+            head.get_parameter("weight").div_(self._scale)
         return self.encoder, head
 
     def _features(self, batch: HeadBatch) -> Tensor:
@@ -124,19 +126,14 @@ class FrozenTrainer(Trainer):
 
     def _batches(self, videos: pd.DataFrame) -> Iterator[HeadBatch]:
         """The batches of a training on these videos, one per update."""
-        config = self.config
-        sampler = BalancedSampler(
-            videos,
-            patients_per_class=config.patients_per_class,
-            clip=self.encoder.metadata.clip,
-            seed=config.seed,
-        )
+        labelled = LabelledVideos(videos, self.task)
+        sampler = labelled_sampler(videos, self.config, self.encoder.metadata.clip)
         for step in range(self.recipe.steps):
             draw = sampler.draw(step)
             rows = np.array([request.row for item in draw.items for request in item])
-            generator = np.random.default_rng((VIEW_OF_STEP, config.seed, step))
+            generator = np.random.default_rng((VIEW_OF_STEP, self.config.seed, step))
             views = generator.integers(self.recipe.augmented_views, size=len(rows))
-            yield HeadBatch(rows, views, np.repeat(np.asarray(draw.labels), len(draw.items[0])))
+            yield HeadBatch(rows, views, labelled.targets(rows.tolist()))
 
     def _augmented_features(self, budget: Budget) -> dict[tuple[int, int], Tensor]:
         """Features of every (row, view) that some update of either training will ask for."""
@@ -161,12 +158,3 @@ class FrozenTrainer(Trainer):
         duration = float(self.store.durations[row])
         clip = self.encoder.metadata.clip
         return ClipRequest(row, random_clip_start(duration, clip=clip, generator=generator))
-
-
-def zero_head(dim: int) -> nn.Linear:
-    """A linear layer from features to one logit that says 0 to everything."""
-    with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
-        head = nn.Linear(dim, 1)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    return head

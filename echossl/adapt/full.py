@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from echossl.adapt.batches import LabelledVideos, labelled_sampler
 from echossl.adapt.embed import embed, mean_logits
-from echossl.adapt.frozen import zero_head
 from echossl.adapt.layers import drop_features, freeze, layer_groups, training_mode
 from echossl.adapt.selection import Trainer
+from echossl.adapt.tasks import resolve_task
 from echossl.augment import Augmentation
 from echossl.config.adapt import FinetuneConfig, FullRecipe
 from echossl.config.training import OptimiserConfig
-from echossl.data.clips import BalancedSampler, Batch, TrainingClips, step_loader
+from echossl.data.clips import Batch, TrainingClips, step_loader
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
 from echossl.errors import ConfigError, EchosslError
@@ -56,6 +56,7 @@ class FullTrainer(Trainer):
         self.config = config
         self.recipe = recipe
         self.hardware = hardware
+        self.task = resolve_task(config.labels)
         self.encoder, self.head = self._from_start()
         self.augmentation = Augmentation(config.augment, seed=config.seed)
 
@@ -65,6 +66,8 @@ class FullTrainer(Trainer):
         Raises:
             EchosslError: if the loss is not finite.
         """
+        labelled = LabelledVideos(videos, resolve_task(self.config.labels))
+        self.task = labelled.task
         self.encoder, self.head = self._from_start()
         rates = (self.recipe.learning_rate, self.recipe.head_learning_rate)
         schedules = [self._schedule(rate) for rate in rates]
@@ -73,7 +76,7 @@ class FullTrainer(Trainer):
             build_optimiser(self.head, schedules[1]),
         ]
         for step, batch in enumerate(self._batches(videos)):
-            loss = self._loss(batch.to(self.hardware.device))
+            loss = self._loss(batch.to(self.hardware.device), labelled)
             if not loss.isfinite():
                 raise EchosslError(
                     f"step {step + 1}: the loss is {loss.item()}; lower recipe.learning_rate, raise "
@@ -88,7 +91,7 @@ class FullTrainer(Trainer):
             yield step + 1
 
     def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Mean logit over each video's clips, not augmented."""
+        """Mean output over each video's clips, not augmented."""
         features = embed(
             self.encoder,
             self.store,
@@ -100,12 +103,13 @@ class FullTrainer(Trainer):
         )
         return mean_logits(self.head, features)
 
-    def classifier(self) -> tuple[Encoder, nn.Linear]:
+    def classifier(self) -> tuple[Encoder, nn.Module]:
         """The encoder and the head of the last training."""
         return self.encoder, self.head
 
-    def _from_start(self) -> tuple[Encoder, nn.Linear]:
-        return self.hardware.place(copy.deepcopy(self.start)), self.hardware.place(zero_head(self.start.dim))
+    def _from_start(self) -> tuple[Encoder, nn.Module]:
+        head = self.task.make_head(self.start.dim)
+        return self.hardware.place(copy.deepcopy(self.start)), self.hardware.place(head)
 
     def _encoder_optimiser(self, schedule: OptimiserConfig) -> torch.optim.Adam:
         freeze(self.encoder, self.recipe)
@@ -125,12 +129,7 @@ class FullTrainer(Trainer):
         )
 
     def _batches(self, videos: pd.DataFrame) -> Iterator[Batch]:
-        sampler = BalancedSampler(
-            videos,
-            patients_per_class=self.config.patients_per_class,
-            clip=self.start.metadata.clip,
-            seed=self.config.seed,
-        )
+        sampler = labelled_sampler(videos, self.config, self.start.metadata.clip)
         clips = TrainingClips(self.store, sampler, steps=self.recipe.steps)
         on_gpu = self.hardware.device.type == "cuda"
         most = self.config.data.max_bad_fraction
@@ -139,15 +138,13 @@ class FullTrainer(Trainer):
             bad.add(batch.bad)
             yield batch
 
-    def _loss(self, batch: Batch) -> Tensor:
-        """Binary cross-entropy of every clip with the label of its study."""
-        if batch.labels is None:
-            raise ValueError("the batch has no labels; the sampler must be a BalancedSampler")
+    def _loss(self, batch: Batch, labelled: LabelledVideos) -> Tensor:
+        """Loss of every clip with the target of its study."""
         clips = self.augmentation(batch.clips, step=batch.step).flatten(0, 1)
         training_mode(self.encoder, self.recipe)
         with self.hardware.autocast():
             features = self.encoder(clips)
         kept = drop_features(features.float(), self.recipe.dropout, seed=self.config.seed, step=batch.step)
-        logits = self.head(kept)[:, 0]
-        labels = batch.labels.repeat_interleave(batch.clips.shape[1])
-        return F.binary_cross_entropy_with_logits(logits, labels)
+        # of the videos that were read: one that could not be stands in for another of its stratum alone
+        targets = labelled.targets(batch.videos.flatten().tolist()).to(features.device)
+        return self.task.loss(self.head(kept), targets)

@@ -1,6 +1,6 @@
-"""The control that knows nothing of hearts: logistic regression on 16 x 16 pixels."""
+"""The control that knows nothing of hearts: a linear model of 16 x 16 pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +8,11 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from echossl.adapt.budget import targets_of
+from echossl.adapt.linear import fit_head
+from echossl.adapt.tasks import Task
 from echossl.config.adapt import PixelRecipe
 from echossl.data.store import ClipStore
 
@@ -40,7 +42,7 @@ def study_features(store: ClipStore, videos: pd.DataFrame) -> tuple[pd.DataFrame
 
     Args:
         store: the clip store.
-        videos: ``row, patient_id, study_id`` and perhaps ``label``.
+        videos: ``row, patient_id, study_id`` and perhaps the targets.
 
     Returns:
         One row per study (its first video's), and (studies, 512) in the same order.
@@ -51,17 +53,27 @@ def study_features(store: ClipStore, videos: pd.DataFrame) -> tuple[pd.DataFrame
     return videos.drop_duplicates("study_id").reset_index(drop=True), means
 
 
-def fit_pixels(store: ClipStore, videos: pd.DataFrame, recipe: PixelRecipe) -> Pipeline:
-    """Logistic regression on the studies of the whole budget; nothing is chosen, so nothing is held out.
+def fit_pixels(
+    store: ClipStore, videos: pd.DataFrame, task: Task, recipe: PixelRecipe
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]:
+    """Logistic or ridge regression on the studies of the whole budget; nothing is chosen or held out.
 
     Args:
         store: the clip store.
-        videos: the labelled videos: ``row, patient_id, study_id, label``.
+        videos: the labelled videos of the budget.
+        task: with what it takes from their labels.
         recipe: strength of the regularisation.
 
     Returns:
-        Standardisation with the budget's own mean and deviation, then the regression.
+        From features (studies, 512), standardised with the budget's own mean and deviation, to outputs of
+        the task (studies, outputs).
     """
     studies, features = study_features(store, videos)
-    regression = LogisticRegression(C=recipe.inverse_regularisation, max_iter=1000)
-    return make_pipeline(StandardScaler(), regression).fit(features, studies["label"].to_numpy())
+    scaler = StandardScaler().fit(features)
+    strength, targets = recipe.inverse_regularisation, targets_of(studies)
+    if task.settings.name == "binary":
+        regression = LogisticRegression(C=strength, max_iter=1000)
+        regression.fit(scaler.transform(features), targets[:, 0])
+        return lambda own: regression.decision_function(scaler.transform(own))[:, None]
+    head = fit_head(task, scaler.transform(features), targets, inverse_regularisation=strength)
+    return lambda own: head(torch.tensor(scaler.transform(own)).double()).numpy()

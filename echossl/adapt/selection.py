@@ -8,24 +8,32 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from torch import nn
 
+from echossl.adapt.batches import study_targets
 from echossl.adapt.budget import Budget
-from echossl.adapt.scores import balanced_log_loss, study_scores
+from echossl.adapt.scores import study_outputs
+from echossl.adapt.tasks import Task
 from echossl.encoders import Encoder
-from echossl.evaluation.auc import auroc
 from echossl.progress import track
 
 
 class Trainer(ABC):
-    """A recipe at work: labelled videos and a number of updates become a classifier."""
+    """A recipe at work: labelled videos and a number of updates become a classifier.
+
+    Attributes:
+        task: what is learned, with what it takes from the labels of the last training.
+    """
+
+    task: Task
 
     @abstractmethod
     def updates(self, videos: pd.DataFrame) -> Iterator[int]:
         """Begin again from the same start and train on these videos.
 
         Args:
-            videos: labelled videos of the budget: ``row, patient_id, study_id, label``.
+            videos: labelled videos of the budget; see :class:`echossl.adapt.budget.Budget`.
 
         Yields:
             The number of updates done, after each, up to the most that the recipe allows.
@@ -33,20 +41,27 @@ class Trainer(ABC):
 
     @abstractmethod
     def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Logits (videos,) of store rows by the classifier as it is now."""
+        """Outputs (videos, outputs) of store rows by the classifier as it is now."""
 
     @abstractmethod
-    def classifier(self) -> tuple[Encoder, nn.Linear]:
+    def classifier(self) -> tuple[Encoder, nn.Module]:
         """The classifier as it is now."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How the validation studies fared after a number of updates."""
+    """How the validation studies fared after a number of updates.
+
+    Attributes:
+        step: number of updates.
+        loss: of the task, every class weighing the same. Balanced because the recipes train on as many of
+            each class: an unbalanced loss would prefer fewer steps for no better reason than the prevalence.
+        merit: of the task, higher is better; AUROC of a binary one.
+    """
 
     step: int
-    log_loss: float
-    auroc: float
+    loss: float
+    merit: float
 
 
 def train_within_budget(
@@ -83,12 +98,12 @@ def train_within_budget(
 
 
 def most_of_best(looks: Sequence[Look]) -> int:
-    """The number of updates with the largest AUROC; of equal ones the largest number.
+    """The number of updates with the largest merit; of equal ones the largest number.
 
-    With few validation patients most looks tie. The log loss would then take the earliest, only because a
+    With few validation patients most looks tie. The loss would then take the earliest, only because a
     head that is not sure yet loses less where it is wrong; how well it ranks goes on growing.
     """
-    return max(looks, key=lambda look: (look.auroc, look.step)).step
+    return max(looks, key=lambda look: (look.merit, look.step)).step
 
 
 def _train_on_all(trainer: Trainer, budget: Budget, count: int) -> None:
@@ -101,6 +116,8 @@ def _updates(trainer: Trainer, videos: pd.DataFrame, count: int, label: str) -> 
 
 
 def _look(trainer: Trainer, videos: pd.DataFrame, step: int) -> Look:
-    studies = study_scores(videos, trainer.video_logits(videos["row"].tolist()))
-    labels, logits = studies["label"].to_numpy(), studies["score"].to_numpy()
-    return Look(step, balanced_log_loss(labels, logits), auroc(labels, logits))
+    _, outputs = study_outputs(videos, trainer.video_logits(videos["row"].tolist()))
+    task, targets = trainer.task, study_targets(videos)
+    weights = task.balanced_weights(targets)
+    loss = task.loss(torch.tensor(outputs), torch.tensor(targets).double(), class_weights=weights)
+    return Look(step, float(loss), task.merit(targets, outputs))

@@ -1,32 +1,39 @@
-"""A classifier, an encoder with a linear head, and its file: adaptation leaves it, saliency reads it."""
+"""A classifier, an encoder with the head of a task, and its file: adaptation leaves it, saliency reads it."""
 
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
+from echossl.config.task import TaskSettings
 from echossl.encoders import Encoder, build_encoder
-from echossl.encoders.files import read_weights, require_match, write_weights
+from echossl.encoders.files import read_metadata, read_weights, require_match, write_weights
+from echossl.encoders.heads import build_head
 from echossl.errors import UserError
 
 MODEL_NAME = "model.safetensors"
 HEAD = "head."
+TASK_KEY = "echossl_task"
+# files of earlier versions do not say what they were trained for; it was always a binary column
+UNNAMED = TaskSettings(name="binary", columns=("label",))
 
 
-def save_classifier(encoder: Encoder, head: nn.Linear, path: Path) -> None:
-    """Write an encoder file that also holds ``head.weight`` (1, dim) and ``head.bias`` (1,)."""
+def save_classifier(encoder: Encoder, head: nn.Module, task: TaskSettings, path: Path) -> None:
+    """Write an encoder file that also holds the weights of the head (``head.weight``, ...) and the task."""
     parts = encoder.state_dict() | {HEAD + name: value for name, value in head.state_dict().items()}
-    write_weights(encoder.metadata, parts, path)
+    write_weights(encoder.metadata, parts, path, more={TASK_KEY: task.model_dump_json()})
 
 
-def load_classifier(path: Path) -> tuple[Encoder, nn.Linear]:
+def load_classifier(path: Path) -> tuple[Encoder, nn.Module, TaskSettings]:
     """Read what fine-tuning left.
 
     Args:
         path: a fine-tuning run, or its ``model.safetensors``.
 
     Returns:
-        Encoder and head on the CPU in evaluation mode; ``head(encoder(clips))`` are logits (batch, 1).
+        Encoder and head on the CPU in evaluation mode, ``head(encoder(clips))`` being (batch, outputs), and
+        the task; of a file without one it is binary, of an unnamed column.
 
     Raises:
         UserError: if there is no model (a run of the pixel recipe has none), or the file is something else.
@@ -38,12 +45,26 @@ def load_classifier(path: Path) -> tuple[Encoder, nn.Linear]:
             "encoder (frozen or full)"
         )
     metadata, state = read_weights(file)
+    task = _task(file)
     with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
         encoder = build_encoder(metadata)
-        head = nn.Linear(encoder.dim, 1)
+    head = build_head(task, encoder.dim)
     head_state = {name: state.pop(name) for name in list(state) if name.startswith(HEAD)}
     expected_head = {HEAD + name: value for name, value in head.state_dict().items()}
     require_match(file, encoder.state_dict() | expected_head, state | head_state)
     encoder.load_state_dict(state)
     head.load_state_dict({name.removeprefix(HEAD): value for name, value in head_state.items()})
-    return encoder.eval(), head.eval()
+    return encoder.eval(), head.eval(), task
+
+
+def _task(file: Path) -> TaskSettings:
+    text = read_metadata(file).get(TASK_KEY)
+    if text is None:
+        return UNNAMED
+    try:
+        return TaskSettings.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UserError(
+            f"{file}: its task cannot be used by this version of echossl ({fault['msg']})"
+        ) from error

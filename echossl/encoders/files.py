@@ -1,6 +1,8 @@
 """Encoder files: weights and everything needed to use them in one safetensors file; nothing is unpickled."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from pydantic import ValidationError
@@ -58,12 +60,18 @@ def find_file(path: Path) -> Path:
     return path
 
 
-def write_weights(metadata: EncoderMetadata, state: dict[str, Tensor], path: Path) -> None:
-    """Write any weights beside an encoder's metadata; the file is whole or absent."""
+def write_weights(
+    metadata: EncoderMetadata,
+    state: dict[str, Tensor],
+    path: Path,
+    *,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write any weights beside an encoder's metadata, and ``more`` of it; the file is whole or absent."""
     # one layout for every device and memory format, which safetensors asks for
     plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     with atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata={METADATA_KEY: metadata.model_dump_json()})
+        save_file(plain, temporary, metadata={METADATA_KEY: metadata.model_dump_json(), **more})
 
 
 def read_weights(file: Path) -> tuple[EncoderMetadata, dict[str, Tensor]]:
@@ -91,6 +99,12 @@ def read_weights(file: Path) -> tuple[EncoderMetadata, dict[str, Tensor]]:
         raise UserError(
             f"{file}: its metadata cannot be used by this version of echossl ({key}: {fault['msg']})"
         ) from error
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """All metadata of a file that :func:`write_weights` wrote."""
+    with safe_open(file, framework="pt") as content:
+        return dict(content.metadata() or {})
 
 
 def require_match(file: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:

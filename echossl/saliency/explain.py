@@ -93,7 +93,9 @@ def _finetune_config(run: Path) -> FinetuneConfig:
 
 
 def _explainer(config: ExplainConfig, finetuned: FinetuneConfig) -> Explainer:
-    encoder, head = load_classifier(config.run)
+    encoder, head, task = load_classifier(config.run)
+    if task.name != "binary":
+        raise UserError(f"{config.run}: learned the {task.name} task; saliency maps are of binary ones")
     store = ClipStore.open(finetuned.data.store)
     others = random_weights(encoder, seed=config.seed)
     return Explainer(store, encoder, head, *others, layer=config.layer, region=config.region)

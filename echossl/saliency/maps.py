@@ -47,7 +47,7 @@ class Explainer:
 
     store: ClipStore
     encoder: Encoder
-    head: nn.Linear
+    head: nn.Module
     random_encoder: Encoder
     random_head: nn.Linear
     layer: str | None

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from echossl.adapt.budget import Budget, draw_budget, of_split, readable
+from echossl.adapt.tasks import resolve_task
 from echossl.config.adapt import LabelBudget
 from echossl.data.store import ClipStore
 from echossl.errors import EchosslError, UserError
@@ -89,12 +90,14 @@ def test_two_studies_of_a_patient_keep_their_own_labels() -> None:
 
 def test_every_label_that_was_used_is_written_down(tmp_path) -> None:
     budget = draw_budget(_table(), LabelBudget(fraction=0.2), split="train")
-    budget.write(tmp_path / "budget.csv")
+    budget.write(tmp_path / "budget.csv", resolve_task(LabelBudget()))
     written = pd.read_csv(tmp_path / "budget.csv", dtype={"patient_id": str})
     assert list(written.columns) == ["patient_id", "role", "positive"]
     roles = written.groupby("role")["patient_id"].apply(set).to_dict()
     assert roles == {"train": set(budget.train_patients), "validation": set(budget.validation_patients)}
-    assert set(written.loc[written["positive"] == 1, "patient_id"]) == set(budget.positive_patients)
+    assert set(written.loc[written["positive"] == 1, "patient_id"]) == {
+        patient for patient, code in budget.strata.items() if code
+    }
 
 
 def test_missing_split_column_and_unknown_split_are_clear_errors() -> None:
@@ -114,7 +117,7 @@ def cut_store(toy, tmp_path) -> ClipStore:
 
 
 def _budget_of(table: pd.DataFrame) -> Budget:
-    return Budget(table.reset_index(drop=True), tuple(sorted(set(table["patient_id"]))), (), (), 10)
+    return Budget(table.reset_index(drop=True), tuple(sorted(set(table["patient_id"]))), (), {}, 10)
 
 
 def test_labelled_videos_that_turned_bad_are_left_out_and_named(cut_store, tmp_path) -> None:

@@ -67,7 +67,7 @@ def test_augmented_vectors_are_those_of_augmented_clips(toy) -> None:
 def test_no_video_is_no_error(toy) -> None:
     encoder = _encoder(toy)
     assert embed(encoder, toy.store, [], clips_per_video=2, hardware=HARDWARE) == []
-    assert mean_logits(torch.nn.Linear(3, 1), []).shape == (0,)
+    assert mean_logits(torch.nn.Linear(3, 1), []).shape == (0, 1)
 
 
 def test_logits_are_averaged_over_the_clips_of_each_video() -> None:
@@ -75,7 +75,7 @@ def test_logits_are_averaged_over_the_clips_of_each_video() -> None:
     generator = np.random.default_rng(0)
     videos = [generator.normal(size=(count, 4)).astype(np.float32) for count in (2, 1, 5)]
     expected = [head(torch.from_numpy(own)).mean().item() for own in videos]
-    assert np.allclose(mean_logits(head, videos), expected, atol=1e-6)
+    assert np.allclose(mean_logits(head, videos)[:, 0], expected, atol=1e-6)
 
 
 def test_store_of_another_size_is_refused(toy) -> None:

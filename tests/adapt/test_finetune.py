@@ -94,7 +94,7 @@ def test_result_says_what_was_used_and_chosen(toy, tmp_path) -> None:
     assert result["num_validation_patients"] == (budget["role"] == "validation").sum()
     assert result["num_assessed_patients"] == 31
     assert [look["step"] for look in result["validation"]] == [5, 10, 15, 20]
-    best = min(result["validation"], key=lambda look: (look["log_loss"], look["step"]))
+    best = min(result["validation"], key=lambda look: (look["loss"], look["step"]))
     assert result["chosen_steps"] == best["step"]
     assert result["hardware"] == {"device": "cpu", "precision": "fp32"}
     assert result["num_test_patients"] == 13
@@ -113,7 +113,7 @@ def test_finished_run_returns_at_once_and_other_settings_are_refused(toy, tmp_pa
 @pytest.mark.parametrize("name", ["frozen", "full"])
 def test_saved_classifier_gives_the_written_scores(toy, tmp_path, name: str) -> None:
     table = _table(finetune(_config(toy, tmp_path / "run", name))).set_index("study_id")
-    encoder, head = load_classifier(tmp_path / "run")
+    encoder, head, _ = load_classifier(tmp_path / "run")
     assert not encoder.training
     hardware = Hardware.resolve(HardwareConfig(device="cpu", precision="fp32"))
     videos = toy.table[toy.table["study_id"] == "s034"]
@@ -136,7 +136,7 @@ def test_start_file_brings_its_own_clips_and_network(toy, tmp_path) -> None:
     save_encoder(start_encoder(other, toy.store, toy.table), tmp_path / "start.safetensors")
     config = _config(toy, tmp_path / "run", start=tmp_path / "start.safetensors", encoder={"name": "r3d_18"})
     finetune(config)
-    encoder, _ = load_classifier(tmp_path / "run")
+    encoder, _, _ = load_classifier(tmp_path / "run")
     assert encoder.metadata.clip.num_frames == 4
     assert encoder.metadata.architecture.name == "compact3d"
 
@@ -147,7 +147,7 @@ def test_clips_of_the_settings_may_take_the_place_of_those_of_the_start(toy, tmp
     save_encoder(encoder, tmp_path / "start.safetensors")
     config = _config(toy, tmp_path / "run", start=tmp_path / "start.safetensors", clip_from="settings")
     finetune(config)
-    found, _ = load_classifier(tmp_path / "run")
+    found, _, _ = load_classifier(tmp_path / "run")
     assert found.metadata == encoder.metadata.model_copy(update={"clip": config.clip})
     # frozen: the weights are those of the start
     weights = encoder.state_dict()

@@ -6,10 +6,14 @@ import pytest
 
 from echossl.adapt.budget import Budget
 from echossl.adapt.selection import Look, Trainer, most_of_best, train_within_budget
+from echossl.adapt.tasks import resolve_task
+from echossl.config.adapt import LabelBudget
 
 
 class Scripted(Trainer):
     """Its logits after a number of updates are written down; it notes what it was trained on."""
+
+    task = resolve_task(LabelBudget())
 
     def __init__(self, confidence: dict[int, float], steps: int) -> None:
         self.confidence = confidence
@@ -24,7 +28,8 @@ class Scripted(Trainer):
 
     def video_logits(self, rows) -> np.ndarray:
         step = self.trainings[-1][1]
-        return np.array([self.confidence.get(step, 0.0) * (1 if row % 2 else -1) for row in rows], np.float32)
+        logits = [self.confidence.get(step, 0.0) * (1 if row % 2 else -1) for row in rows]
+        return np.array(logits, np.float32)[:, None]
 
     def classifier(self):
         raise NotImplementedError
@@ -38,10 +43,10 @@ def _budget() -> Budget:
             "patient_id": patients,
             "study_id": patients,
             "duration_seconds": 1.0,
-            "label": [float(number % 2) for number in range(8)],
+            "target0": [float(number % 2) for number in range(8)],
         }
     )
-    return Budget(videos, tuple(patients[:6]), tuple(patients[6:]), tuple(patients[1::2]), 80)
+    return Budget(videos, tuple(patients[:6]), tuple(patients[6:]), {}, 80)
 
 
 def test_steps_are_chosen_on_the_validation_patients_and_then_all_are_used() -> None:
@@ -51,8 +56,8 @@ def test_steps_are_chosen_on_the_validation_patients_and_then_all_are_used() -> 
     # first the six training patients to the end, then all eight for as many updates as were chosen
     assert trainer.trainings == [([0, 1, 2, 3, 4, 5], 20), ([0, 1, 2, 3, 4, 5, 6, 7], 10)]
     assert [look.step for look in looks] == [5, 10, 15, 20]
-    assert looks[1].log_loss == pytest.approx(np.log1p(np.exp(-2.0)))
-    assert [look.auroc for look in looks] == [1.0, 1.0, 0.0, 0.0]
+    assert looks[1].loss == pytest.approx(np.log1p(np.exp(-2.0)))
+    assert [look.merit for look in looks] == [1.0, 1.0, 0.0, 0.0]
 
 
 def test_ties_take_more_steps() -> None:

@@ -4,11 +4,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from echossl.config.encoder import Compact3DConfig
+from echossl.config.task import TaskSettings
 from echossl.config.video import ClipConfig
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.classifier import load_classifier, save_classifier
 from echossl.encoders.files import save_encoder
 from echossl.errors import UserError
+
+TASK = TaskSettings(name="binary", columns=("severe_as",))
 
 
 def _classifier():
@@ -23,9 +26,10 @@ def _classifier():
 def test_file_gives_back_the_same_classifier(tmp_path) -> None:
     encoder, head = _classifier()
     encoder(torch.rand(4, 1, 8, 32, 32))  # so that the running statistics are not those of a new network
-    save_classifier(encoder, head, tmp_path / "model.safetensors")
+    save_classifier(encoder, head, TASK, tmp_path / "model.safetensors")
     for path in (tmp_path, tmp_path / "model.safetensors"):
-        found, found_head = load_classifier(path)
+        found, found_head, task = load_classifier(path)
+        assert task == TASK
         assert found.metadata == encoder.metadata
         assert not found.training
         clips = torch.rand(2, 1, 8, 32, 32)
@@ -33,7 +37,7 @@ def test_file_gives_back_the_same_classifier(tmp_path) -> None:
 
 
 def test_loading_leaves_the_random_numbers_alone(tmp_path) -> None:
-    save_classifier(*_classifier(), tmp_path / "model.safetensors")
+    save_classifier(*_classifier(), TASK, tmp_path / "model.safetensors")
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)

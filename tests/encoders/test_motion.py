@@ -10,6 +10,7 @@ from torch import Tensor
 
 from echossl import load
 from echossl.config.encoder import Compact3DConfig, EncoderConfig, NetworkConfig, R3D18Config
+from echossl.config.task import TaskSettings
 from echossl.config.video import ClipConfig
 from echossl.encoders import ENCODERS, Encoder, EncoderMetadata, build_encoder
 from echossl.encoders.classifier import load_classifier, save_classifier
@@ -191,8 +192,10 @@ def test_files_maps_and_classifiers_just_work(tmp_path: Path, how: str) -> None:
     again = load(tmp_path)
     assert torch.equal(again(clips), encoder(clips))
     head = torch.nn.Linear(encoder.dim, 1)
-    save_classifier(encoder, head, tmp_path / "model.safetensors")
-    classifier, _ = load_classifier(tmp_path)
+    save_classifier(
+        encoder, head, TaskSettings(name="binary", columns=("severe_as",)), tmp_path / "model.safetensors"
+    )
+    classifier, _, _ = load_classifier(tmp_path)
     maps = grad_cam(classifier, head, clips)
     assert maps.shape == (2, 8, 32, 32)
     assert maps.isfinite().all()

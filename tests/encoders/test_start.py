@@ -13,6 +13,7 @@ from torch import nn
 from torchvision.models.video import mc3_18
 from weights_of_others import State, make, numbered, other_tool, prefixed, wrong
 
+from echossl.config.task import TaskSettings
 from echossl.encoders.classifier import save_classifier
 from echossl.encoders.files import load_encoder, save_encoder
 from echossl.encoders.matching import match
@@ -127,7 +128,8 @@ def test_a_coloured_network_takes_grey_weights(tmp_path: Path) -> None:
 def test_trap_21_mean_and_std_travel_with_a_run(tmp_path: Path, name: str) -> None:
     first = make(name, channels=1).eval()
     first.metadata = first.metadata.model_copy(update={"mean": 0.11, "std": 0.07})
-    save_classifier(first, nn.Linear(first.dim, 1), tmp_path / "model.safetensors")
+    task = TaskSettings(name="binary", columns=("severe_as",))
+    save_classifier(first, nn.Linear(first.dim, 1), task, tmp_path / "model.safetensors")
     save_encoder(first, tmp_path / "encoder.safetensors")
     expected = load_encoder(tmp_path)
     for place in (tmp_path, tmp_path / "model.safetensors"):

@@ -207,7 +207,7 @@ def test_finished_explanation_is_not_redone(study, explained) -> None:
 def test_random_weights_are_other_weights_of_the_same_network(study) -> None:
     from echossl.encoders.classifier import load_classifier
 
-    encoder, _ = load_classifier(study / "run")
+    encoder, _, _ = load_classifier(study / "run")
     first, first_head = random_weights(encoder, seed=4)
     again, again_head = random_weights(encoder, seed=4)
     assert first.metadata == encoder.metadata
