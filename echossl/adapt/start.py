@@ -9,9 +9,8 @@ from echossl.config.adapt import FinetuneConfig
 from echossl.config.video import ClipConfig
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
-from echossl.encoders.checkpoints import is_own
 from echossl.encoders.files import load_encoder
-from echossl.encoders.start import load_start
+from echossl.encoders.start import is_own_start, load_start, require_same_grey
 from echossl.training.encoding import require_fit
 from echossl.training.statistics import grey_statistics
 
@@ -29,16 +28,19 @@ def start_encoder(config: FinetuneConfig, store: ClipStore, training: pd.DataFra
     Raises:
         UserError: if the start, the store and the clips do not fit together.
     """
-    is_named = str(config.start).startswith(("torchvision:", "pytorchvideo:"))
-    if config.start is not None and not is_named and is_own(config.start):
+    if config.start is not None and is_own_start(config.start):
         encoder = load_encoder(config.start)
+        if config.grey is not None:
+            require_same_grey(str(config.start), encoder.metadata.grey, config.grey)
         require_fit(encoder, store)
         return with_clip(encoder, config.clip) if config.clip_from == "settings" else encoder
-    mean, std = grey_statistics(store, training["row"].to_numpy())
+    grey = config.grey or "standardised"
+    mean, std = grey_statistics(store, training["row"].to_numpy(), grey)
     metadata = EncoderMetadata(
         architecture=config.encoder,
         clip=config.clip,
         size=store.size,
+        grey=grey,
         mean=mean,
         std=std,
         provenance={"start": f"random weights, seed {config.seed}"},

@@ -11,7 +11,7 @@ from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.recipes import FrozenRecipe, FullRecipe, PixelRecipe, Recipe
 from echossl.config.task import TaskName
 from echossl.config.training import AugmentConfig, HardwareConfig
-from echossl.config.video import ClipConfig, ClipPolicy
+from echossl.config.video import ClipConfig, ClipPolicy, GreyValues
 
 __all__ = ["FinetuneConfig", "FrozenRecipe", "FullRecipe", "LabelBudget", "PixelRecipe", "Recipe"]
 
@@ -74,6 +74,11 @@ class FinetuneConfig(Config):
         "start",
         description="Clips of a start file: those it was trained with, or those of `clip`, where the network "
         "takes clips of any length.",
+    )
+    grey: GreyValues | None = Field(
+        None,
+        description="Grey values: standardised as a whole, or each clip stretched to 0-1 (clip_min_max); "
+        "empty takes those of the start, standardised for a random one.",
     )
     labels: LabelBudget = Field(LabelBudget(), description="Which labels may be read.")
     recipe: Recipe = Field(FrozenRecipe(), description="How the labels are used.")

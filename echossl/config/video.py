@@ -9,6 +9,7 @@ from echossl.config.base import Config
 Backend = Literal["auto", "pyav", "decord", "torchcodec"]
 ClipPolicy = Literal["random", "uniform", "centre", "all"]
 TooShort = Literal["loop", "hold", "error"]
+GreyValues = Literal["standardised", "clip_min_max"]
 
 
 class ClipConfig(Config):

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from echossl.config.base import Config
 from echossl.config.encoder import EncoderConfig
-from echossl.config.video import ClipConfig
+from echossl.config.video import ClipConfig, GreyValues
 from echossl.encoders.motion import require_frames, with_motion
 
 Settings = TypeVar("Settings", bound=Config)
+# less than a tenth of a grey level is rounding
+LEAST_CONTRAST = 1 / 2550
 
 
 class StreamMetadata(Config):
@@ -31,6 +33,10 @@ class EncoderMetadata(Config):
     clip: ClipConfig = Field(description="The clips it expects.")
     size: int = Field(ge=1, description="Height and width it was trained on, in pixels.")
     channels: int = Field(1, ge=1, le=3, description="1 for grey, 3 for colour.")
+    grey: GreyValues = Field(
+        "standardised",
+        description="Each clip is stretched to 0-1 first (clip_min_max), or not; mean and std come after.",
+    )
     mean: float = Field(0.0, description="Mean of the training clips' grey values, of the range 0-1.")
     std: float = Field(1.0, gt=0, description="Their standard deviation.")
     provenance: dict[str, str] = Field({}, description="Where the weights come from.")
@@ -78,13 +84,15 @@ class Encoder(nn.Module, ABC):
         return self.trunk(self.normalised(clips)).float()
 
     def normalised(self, clips: Tensor) -> Tensor:
-        """Clips in 0..1 → what the trunk gets: less the mean, over the deviation; and motion, if any.
+        """Clips in 0..1 → what the trunk gets: stretched or not, less the mean, over the deviation; motion.
 
         Raises:
             TypeError: if the clips are integers, 0..255.
         """
         if not clips.is_floating_point():
             raise TypeError(f"clips must be float in 0..1, found {clips.dtype}; see echossl.augment.to_float")
+        if self.metadata.grey == "clip_min_max":
+            clips = stretched(clips)
         return with_motion(clips, (clips - self.mean) / self.std, self.metadata.architecture)
 
     def describe(self, **changes: object) -> None:
@@ -104,6 +112,17 @@ class Encoder(nn.Module, ABC):
     def forward(self, clips: Tensor) -> Tensor:
         """The mean of the feature map over time and space: float32 (batch, dim)."""
         return self.feature_map(clips).mean(dim=(2, 3, 4))
+
+
+def stretched(clips: Tensor) -> Tensor:
+    """Each clip's darkest pixel becomes 0 and its brightest 1; clips without contrast become 0.
+
+    Args:
+        clips: float (batch, channels, frames, height, width), 0..1.
+    """
+    axes = (1, 2, 3, 4)
+    darkest, brightest = clips.amin(axes, keepdim=True), clips.amax(axes, keepdim=True)
+    return (clips - darkest) / (brightest - darkest).clamp_min(LEAST_CONTRAST)
 
 
 def parts_with_weights(module: nn.Module) -> list[list[nn.Module]]:

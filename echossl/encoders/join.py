@@ -150,6 +150,7 @@ def _shared_clip(first: EncoderMetadata, second: EncoderMetadata) -> ClipConfig:
         for name, there, here in (
             ("size", first.size, second.size),
             ("channels", first.channels, second.channels),
+            ("grey", first.grey, second.grey),
             ("clip.clip_seconds", first.clip.clip_seconds, second.clip.clip_seconds),
             ("clip.too_short", first.clip.too_short, second.clip.too_short),
         )

@@ -10,14 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from echossl.config.video import GreyValues
 from echossl.encoders.base import Encoder
-from echossl.encoders.checkpoints import Checkpoint, flat_tensors, read_checkpoint
+from echossl.encoders.checkpoints import Checkpoint, flat_tensors, is_own, read_checkpoint
 from echossl.encoders.matching import Match, match
 from echossl.encoders.motion import motion_of, require_same_motion
 from echossl.encoders.pytorchvideo_networks import HUB, hub_module
 from echossl.errors import UserError, first_names
 
 RANDOM = "random"
+# where published weights are fetched from, as in torchvision:NAME
+TORCHVISION, PYTORCHVIDEO = "torchvision", "pytorchvideo"
 LEAST_SHARE = 0.9
 
 # mean and standard deviation that all networks of pytorchvideo's model zoo are trained with
@@ -85,8 +88,8 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
         What fitted.
 
     Raises:
-        UserError: if the start is not there or cannot be read, sees another motion, or has less than 90 % of
-            the weights.
+        UserError: if the start is not there or cannot be read, sees another motion or other grey values, or
+            has less than 90 % of the weights.
     """
     source = str(start)
     own = (encoder.metadata.mean, encoder.metadata.std)
@@ -96,6 +99,7 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
     theirs = checkpoint.metadata
     if theirs is not None:
         require_same_motion(source, theirs.architecture, encoder.metadata.architecture)
+        require_same_grey(source, theirs.grey, encoder.metadata.grey)
     found = match(encoder, checkpoint.tensors)
     _require_share(encoder, source, found)
     encoder.load_state_dict(found.weights, strict=False)
@@ -112,11 +116,31 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
     return StartReport(source, found, *statistics, whose, said)
 
 
+def require_same_grey(source: str, theirs: GreyValues, ours: GreyValues) -> None:
+    """Refuse weights that were trained on other grey values than the settings ask for.
+
+    Raises:
+        UserError: saying what to set.
+    """
+    if theirs != ours:
+        raise UserError(f"start {source}: was trained with grey {theirs}, found {ours}; set grey to {theirs}")
+
+
 def _motion_weights(encoder: Encoder) -> str | None:
     settings = motion_of(encoder.metadata.architecture)
     if settings is None:
         return None
     return "starts at weights of zero" if settings.motion == "beside" else "takes the weights of grey values"
+
+
+def is_own_start(start: str | Path) -> bool:
+    """Whether a start is a file or a run folder of echossl, which brings its network and clips along.
+
+    Raises:
+        UserError: if there is no such file.
+    """
+    is_named = str(start).partition(":")[0] in {TORCHVISION, PYTORCHVIDEO}
+    return not is_named and is_own(Path(start))
 
 
 def published_statistics(name: str) -> tuple[float, float] | None:
@@ -136,9 +160,9 @@ def _grey_statistics(weights: Any) -> tuple[float, float]:
 
 def _read(encoder: Encoder, source: str) -> Checkpoint:
     kind, _, name = source.partition(":")
-    if kind == "torchvision":
+    if kind == TORCHVISION:
         return _fetch_torchvision(encoder.metadata.architecture.name, name)
-    if kind == "pytorchvideo":
+    if kind == PYTORCHVIDEO:
         return _fetch_pytorchvideo(name)
     return read_checkpoint(Path(source))
 

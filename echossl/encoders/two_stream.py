@@ -54,7 +54,7 @@ class TwoStream(Encoder):
         super().describe(**changes)
         parts = (self.appearance, self.motion)
         for part, stream in zip(parts, stream_metadata(self.metadata), strict=True):
-            part.describe(mean=stream.mean, std=stream.std)
+            part.describe(grey=stream.grey, mean=stream.mean, std=stream.std)
 
 
 def streams_of(metadata: EncoderMetadata) -> tuple[StreamMetadata, StreamMetadata]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from echossl.config.video import GreyValues
 from echossl.data.store import ClipStore
 from echossl.errors import EchosslError
 
@@ -9,17 +10,23 @@ MOST_VIDEOS = 256
 FRAMES_PER_VIDEO = 8
 
 
-def grey_statistics(store: ClipStore, rows: np.ndarray) -> tuple[float, float]:
+def grey_statistics(
+    store: ClipStore, rows: np.ndarray, grey: GreyValues = "standardised"
+) -> tuple[float, float]:
     """Mean and standard deviation of the pixels, of the range 0-1.
 
     Args:
         store: the clip store.
         rows: the videos that are trained on, (n,) integers; of up to 256 of them, evenly spread, 8 frames
             each are looked at.
+        grey: how encoders are to see them; with ``clip_min_max`` nothing is looked at.
 
     Returns:
-        Rounded to four places, the deviation at least 0.01, which is that of a nearly blank store.
+        Rounded to four places, the deviation at least 0.01, which is that of a nearly blank store; 0 and 1,
+        which change nothing, where each clip is stretched by itself.
     """
+    if grey == "clip_min_max":
+        return 0.0, 1.0
     counts = np.zeros(256, dtype=np.int64)
     for row in _spread(np.unique(rows), MOST_VIDEOS).tolist():
         indices = _spread(np.arange(len(store.frame_seconds(row))), FRAMES_PER_VIDEO)
@@ -32,9 +39,9 @@ def grey_statistics(store: ClipStore, rows: np.ndarray) -> tuple[float, float]:
         counts += np.bincount(picked.ravel(), minlength=256)
     if not counts.any():
         raise EchosslError(f"{store.path}: none of its videos can be read; run echossl prepare again")
-    shares, grey = counts / counts.sum(), np.arange(256) / 255
-    mean = float(shares @ grey)
-    std = float(np.sqrt(shares @ (grey - mean) ** 2))
+    shares, levels = counts / counts.sum(), np.arange(256) / 255
+    mean = float(shares @ levels)
+    std = float(np.sqrt(shares @ (levels - mean) ** 2))
     return round(mean, 4), max(round(std, 4), 0.01)
 
 
