@@ -11,7 +11,7 @@ from echossl.evaluation.bootstrap import Difference, Interval
 from echossl.evaluation.grid import Cell
 from echossl.evaluation.pooling import pool, pool_difference
 from echossl.evaluation.results import format_difference, format_interval
-from echossl.evaluation.study import Predictions, read_predictions
+from echossl.evaluation.study import Predictions, read_all_predictions, read_predictions
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,21 @@ class Answer:
 def evaluate_table(path: Path, column: str | None, config: BootstrapConfig) -> list[Answer]:
     """AUROC and AUPRC of every split of a table of predictions.
 
+    Args:
+        path: the table.
+        column: label column or cut; None takes every one that there is.
+        config: how patients are resampled.
+
     Raises:
         UserError: if the table is wrong or a split lacks a class.
     """
-    predictions = read_predictions(path, column)
+    tables = read_all_predictions(path) if column is None else [read_predictions(path, column)]
     answers = []
-    for split in dict.fromkeys(predictions.splits.tolist()):
-        part = predictions.only(split)
-        answers.append(Answer(str(path), part, pool([Cell(0, 0, part)], config), config))
+    for predictions in tables:
+        title = str(path) if len(tables) == 1 else f"{path}: {predictions.column}"
+        for split in dict.fromkeys(predictions.splits.tolist()):
+            part = predictions.only(split)
+            answers.append(Answer(title, part, pool([Cell(0, 0, part)], config), config))
     return answers
 
 

@@ -11,9 +11,9 @@ from echossl.config.evaluation import BootstrapConfig
 from echossl.errors import UserError
 from echossl.evaluation.auc import METRICS
 from echossl.evaluation.bootstrap import bootstrap_interval
+from echossl.evaluation.cuts import SCORE_SUFFIX, questions, with_cut
 from echossl.evaluation.results import ResultRow
 
-SCORE_SUFFIX = "_score"
 KEYS = ("patient_id", "study_id", "split")
 FAULTS_SHOWN = 5
 UNLABELLED, INVALID = -1, -2
@@ -123,7 +123,8 @@ def read_predictions(path: Path, column: str | None = None) -> Predictions:
 
     Args:
         path: columns ``patient_id, study_id, split``, the label column and its ``_score``; one row per study.
-        column: the label column; None takes the only one that has a score.
+        column: the label column, or a cut of several classes such as ``as_grade_at_least_severe`` or
+            ``view_is_PLAX`` (see :mod:`echossl.evaluation.cuts`); None takes the only one that there is.
 
     Raises:
         UserError: naming the row, if a study is there twice, a patient is in two splits, a score is missing
@@ -131,6 +132,7 @@ def read_predictions(path: Path, column: str | None = None) -> Predictions:
     """
     table = _read_table(path)
     label = column if column is not None else _only_label(path, table)
+    table = with_cut(table, label)
     missing = [name for name in (*KEYS, label, label + SCORE_SUFFIX) if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}")
@@ -154,6 +156,12 @@ def read_predictions(path: Path, column: str | None = None) -> Predictions:
     )
 
 
+def read_all_predictions(path: Path) -> list[Predictions]:
+    """The predictions of every label column and cut of a table; see :func:`read_predictions`."""
+    names = questions(list(_read_table(path).columns))
+    return [read_predictions(path, name) for name in names] or [read_predictions(path)]
+
+
 def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a predictions.csv")
@@ -166,7 +174,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _only_label(path: Path, table: pd.DataFrame) -> str:
-    labels = [name for name in table.columns if name + SCORE_SUFFIX in table]
+    labels = questions(list(table.columns))
     if len(labels) != 1:
         found = ", ".join(labels) if labels else "none"
         raise UserError(
