@@ -82,9 +82,15 @@ def test_the_published_recipe_is_the_published_one() -> None:
     assert (contrastive.temperature, contrastive.weight, order.weight) == (0.05, 1.0, 1.0)
     assert (order.num_segments, config.clip.num_frames, config.batch_size) == (4, 4, 392)
     assert config.clip.clip_seconds / config.clip.num_frames == pytest.approx(1 / 30, rel=1e-3)
-    assert config.augment.shift * 112 / 2 == pytest.approx(8, rel=0.01)
-    assert (config.augment.rotation_degrees, config.augment.flip) == (10, 0.5)
-    assert (config.optimiser.learning_rate, config.optimiser.weight_decay) == (0.1, 0)
+    assert (config.pairs, contrastive.same_patient, order.own_pass) == ("all_pairs", "negatives", False)
+    assert config.grey == "clip_min_max"
+    assert (config.hardware.precision, config.start) == ("fp32", "random")
+    used = config.augment.model_dump(exclude_defaults=True)
+    off = dict.fromkeys(("scale", "shift", "gamma", "gain"), 0.0)
+    assert used == off | {"crop_pixels": 8, "rotation_degrees": 10.0, "flip": 0.5}
+    optimiser = config.optimiser
+    assert (optimiser.algorithm, optimiser.schedule, optimiser.warmup_steps) == ("adam", "constant", 0)
+    assert (optimiser.learning_rate, optimiser.weight_decay) == (0.1, 0)
     mended = load_config(PretrainConfig, EXPERIMENTS / "pretrain" / "echoclr.yaml")
     assert mended.augment.flip == 0
     assert mended.clip.clip_seconds > 1
