@@ -7,6 +7,7 @@ import typer
 
 from echossl.cli.words import Out, Words, settings
 from echossl.config.video import ClipPolicy
+from echossl.errors import UserError
 
 
 def demo(
@@ -109,13 +110,61 @@ def export(
     typer.echo(str(export_encoder(encoder, out)))
 
 
-def sweep(words: Words = None) -> None:
+def sweep(
+    words: Words = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=0, help="Runs at a time; 0 takes one per core.")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the cells, the time and the disk they take; run nothing.")
+    ] = False,
+    slurm: Annotated[
+        Path | None, typer.Option(help="Write jobs for a SLURM cluster into this folder; run nothing.")
+    ] = None,
+    cell: Annotated[str | None, typer.Option(help="Run this cell alone.")] = None,
+    pretraining: Annotated[str | None, typer.Option(help="Run this pre-training alone.")] = None,
+    pretrain_only: Annotated[bool, typer.Option("--pretrain-only", help="Run the pre-trainings.")] = False,
+    fraction: Annotated[
+        float | None, typer.Option(help="Run the cells of this label fraction, and what they start from.")
+    ] = None,
+    collect: Annotated[
+        bool, typer.Option("--collect", help="Run nothing; write the table of what is finished.")
+    ] = False,
+) -> None:
     """Run a study: every arm, label fraction, draw and seed. Finished cells are skipped."""
     from echossl.config.study import StudyConfig
 
-    config = settings(StudyConfig, words)
+    config = settings(StudyConfig, [*(words or []), *([] if jobs is None else [f"jobs={jobs}"])])
+    _one_at_most(
+        plan=plan,
+        slurm=slurm,
+        cell=cell,
+        pretraining=pretraining,
+        pretrain_only=pretrain_only,
+        fraction=fraction,
+        collect=collect,
+    )
 
-    from echossl.study import collect, run_study, summarise
+    from echossl.study import sweep as study
 
-    run_study(config)
-    typer.echo(summarise(config, collect(config)).read_text(encoding="utf-8"))
+    if plan:
+        typer.echo(study.plan_text(config))
+    elif slurm:
+        typer.echo(f"submit with: bash {study.write_slurm(config, slurm)}")
+    elif cell or pretraining:
+        typer.echo(str(study.do_alone(config, cell or str(pretraining), is_cell=bool(cell))))
+    elif collect:
+        typer.echo(study.write_table(config))
+        study.require_complete(config)
+    else:
+        failures = study.run_chosen(config, pretrain_only=pretrain_only, fraction=fraction)
+        if not pretrain_only:
+            typer.echo(study.write_table(config))
+        study.require_all(failures, config.out)
+
+
+def _one_at_most(**options: object) -> None:
+    """Refuse options of which only one can be meant."""
+    given = [name.replace("_", "-") for name, value in options.items() if value not in (None, False)]
+    if len(given) > 1:
+        raise UserError(f"command line: --{' and --'.join(given)} exclude each other; give one of them")

@@ -10,6 +10,7 @@ from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.evaluation import BootstrapConfig
+from echossl.config.logging import WandbConfig
 from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
 from echossl.config.phantom import PhantomSettings
 from echossl.config.training import AugmentConfig, HardwareConfig, OptimiserConfig
@@ -72,6 +73,17 @@ DEFAULT_ARMS = (
 )
 
 
+class FamilyConfig(Config):
+    """Comparisons with the first arm that are judged together, declared before any p-value is seen."""
+
+    arms: tuple[str, ...] = Field((), description="Arms that the first is compared with; empty takes all.")
+    fractions: tuple[float, ...] = Field((), description="At these shares; empty takes all of the study.")
+    correction: Literal["holm", "benjamini_hochberg"] = Field(
+        "holm",
+        description="holm bounds the chance of any false finding, benjamini_hochberg the share of them.",
+    )
+
+
 class StudySettings(Config):
     """The grid of a study, without its data."""
 
@@ -94,8 +106,16 @@ class StudySettings(Config):
     seeds: int = Field(1, ge=1, description="Pre-training seeds; a random start gets as many.")
     first_seed: int = Field(0, ge=0, description="Number of the first seed.")
     bootstrap: BootstrapConfig = Field(BootstrapConfig(), description="Intervals.")
+    family: FamilyConfig = Field(
+        FamilyConfig(), description="Which comparisons share one adjustment of their p-values."
+    )
     jobs: int = Field(0, ge=0, description="Processes, one thread each; 0 takes one per core.")
     hardware: HardwareConfig = Field(HardwareConfig(), description="Device and precision.")
+    wandb: WandbConfig = Field(
+        WandbConfig(),
+        description="Weights & Biases of pre-trainings, grouped by name, and of cells, grouped by arm, "
+        "if mode is not auto; group and job_type are the study's.",
+    )
 
     @model_validator(mode="after")
     def _names_fit(self) -> "StudySettings":
@@ -112,6 +132,19 @@ class StudySettings(Config):
                 )
         _refuse_shared_names("arms", [arm.name for arm in self.arms])
         _refuse_shared_names("pretrainings", [pretraining.name for pretraining in self.pretrainings])
+        if self.wandb.group or self.wandb.job_type != WandbConfig().job_type:
+            raise ValueError("wandb.group and wandb.job_type have no effect: runs are grouped by arm")
+        return self
+
+    @model_validator(mode="after")
+    def _family_fits(self) -> "StudySettings":
+        others, shares = [arm.name for arm in self.arms[1:]], list(self.fractions)
+        for name in self.family.arms:
+            if name not in others:
+                raise ValueError(f"family.arms: {name!r} is not compared with the first arm; {others} are")
+        for fraction in self.family.fractions:
+            if fraction not in shares:
+                raise ValueError(f"family.fractions: {fraction:g} is none of the study's; they are {shares}")
         return self
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from echossl.adapt.finetune import PREDICTIONS_NAME
 from echossl.config.adapt import FinetuneConfig, LabelBudget
+from echossl.config.logging import WandbConfig
 from echossl.config.study import RANDOM, ArmConfig, StudyConfig
 from echossl.config.training import PretrainConfig
 
@@ -18,6 +20,11 @@ class Cell:
     draw: int
     seed: int
     config: FinetuneConfig
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its result and its predictions are there; a run whose table is gone is not finished."""
+        return all((self.config.out / name).is_file() for name in ("result.json", PREDICTIONS_NAME))
 
 
 def plan_pretrainings(config: StudyConfig) -> Iterator[PretrainConfig]:
@@ -38,6 +45,7 @@ def plan_pretrainings(config: StudyConfig) -> Iterator[PretrainConfig]:
                     batch_size=pretraining.batch_size or config.batch_size,
                     seed=seed,
                     hardware=config.hardware,
+                    wandb=_pretraining_wandb(config, pretraining.name, seed),
                 )
 
 
@@ -51,9 +59,19 @@ def plan_cells(config: StudyConfig) -> Iterator[Cell]:
                     yield Cell(arm, fraction, draw, seed, _finetune_config(config, arm, fraction, draw, seed))
 
 
+def cell_name(config: StudyConfig, cell: Cell) -> str:
+    """Name of a cell, which is where its folder lies below the study's ``cells``."""
+    return cell.config.out.relative_to(config.out / "cells").as_posix()
+
+
 def pretraining_folder(config: StudyConfig, name: str, seed: int) -> Path:
     """Where the run of a pre-training lies."""
     return config.out / "pretrain" / f"{name}-seed{seed}"
+
+
+def _pretraining_wandb(config: StudyConfig, name: str, seed: int) -> WandbConfig:
+    tags = (f"seed{seed}", *config.wandb.tags)
+    return config.wandb.model_copy(update={"group": name, "job_type": "pretrain", "tags": tags})
 
 
 def _seeds(config: StudyConfig) -> range:

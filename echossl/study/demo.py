@@ -13,8 +13,9 @@ from echossl.runs import RunFolder
 from echossl.saliency.explain import explain
 from echossl.study.cells import plan_cells
 from echossl.study.page import write_page
-from echossl.study.run import run_study
-from echossl.study.summary import collect, summarise
+from echossl.study.pooled import collect
+from echossl.study.run import require_all, run_study
+from echossl.study.summary import summarise
 
 
 def run_demo(config: DemoConfig) -> Path:
@@ -25,6 +26,7 @@ def run_demo(config: DemoConfig) -> Path:
 
     Raises:
         echossl.errors.RunFolderError: if the folder holds a demo with other settings.
+        echossl.errors.EchosslError: if a run has failed twice; all others are finished then.
     """
     RunFolder.open(config.out, config, command="demo")
     generate(PhantomConfig(out=config.out / "phantom", **config.phantom.model_dump()))
@@ -40,7 +42,7 @@ def run_demo(config: DemoConfig) -> Path:
             seed=config.phantom.seed,
         )
     prepare(PrepareConfig(manifest=study.data.manifest, out=study.data.store, size=config.size))
-    run_study(study)
+    require_all(run_study(study), study.out)
     results = collect(study)
     summarise(study, results)
     explain(_explain_config(config, study))

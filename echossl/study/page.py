@@ -24,8 +24,8 @@ from echossl.report import (
 from echossl.runs import RunFolder
 from echossl.study.cells import plan_pretrainings
 from echossl.study.pictures import saliency_checks, saliency_entries
-from echossl.study.run import read_metrics
-from echossl.study.summary import ArmResult
+from echossl.study.pooled import ArmResult
+from echossl.study.watch import read_metrics
 
 TARGETS = {"severe_as": "severe aortic stenosis"}
 NOTES = [

@@ -1,112 +1,136 @@
-"""Run the cells of a study side by side. Finished cells are skipped, interrupted ones continue."""
+"""Run a study: what is finished is skipped, what was interrupted continues, what fails is tried once more."""
 
-import json
-import multiprocessing
+import csv
+import io
 import os
-import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TypeVar
 
-from echossl.adapt import finetune
-from echossl.config.adapt import FinetuneConfig
 from echossl.config.study import StudyConfig
-from echossl.config.training import PretrainConfig
-from echossl.data.workers import end_with_parent
-from echossl.errors import EchosslError
-from echossl.progress import QUIET, progress
-from echossl.study.cells import plan_cells, plan_pretrainings
-from echossl.training.logging import FILE_NAME as METRICS_NAME
-from echossl.training.pretrain import pretrain
+from echossl.errors import EchosslError, UserError
+from echossl.files import write_text
+from echossl.study.slots import Attempt, Slots
+from echossl.study.tasks import Task, do_task, left_to_do, plan_tasks
+from echossl.study.watch import Standing, watching
 
-Task = TypeVar("Task")
 SECONDS_BETWEEN_LOOKS = 1.0
+ATTEMPTS = 2
+FAILED_NAME, TRACES_NAME = "failed.csv", "failed.log"
 
 
-def run_study(config: StudyConfig) -> None:
-    """Run every pre-training, then every cell, ``config.jobs`` at a time with one thread each."""
-    jobs = config.jobs or os.cpu_count() or 1
-    pretrainings = list(plan_pretrainings(config))
-    total = sum(task.optimiser.steps for task in pretrainings)
-    if pretrainings:
-        _run(pretrain, pretrainings, jobs, ("pre-training", total, "updates"), _updates_done)
-    cells = [cell.config for cell in plan_cells(config)]
-    _run(finetune, cells, jobs, ("adapting", len(cells), "cells"), _cells_done)
+@dataclass(frozen=True)
+class Failure:
+    """A run that has failed twice, or could not be begun.
+
+    Attributes:
+        name: of the cell or the pre-training.
+        message: why, in one line.
+        trace: where in the code, or empty.
+    """
+
+    name: str
+    message: str
+    trace: str = ""
 
 
-def _run(
-    work: Callable[[Task], Path],
-    tasks: Sequence[Task],
-    jobs: int,
-    bar_text: tuple[str, int, str],
-    count_done: Callable[[Sequence[Task]], int],
-) -> None:
-    """Run the tasks in worker processes; what is done is read from the run folders, as a restart would."""
-    label, total, unit = bar_text
-    done = count_done(tasks)
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        progress(label, total=total, unit=unit, done=done) as bar,
-        ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start_worker) as pool,
-    ):
-        waiting: set[Future[Path]] = {pool.submit(work, task) for task in tasks}
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                now = count_done(tasks)
-                bar.advance(now - done)
-                done = now
-        except BrokenProcessPool as error:
-            raise EchosslError(
-                f"{label}: a worker process was killed, as a rule for want of memory; the same command with "
-                "fewer jobs continues"
-            ) from error
-        finally:
-            # after Ctrl-C or a cell that failed: start nothing more; a pre-training ends its step and saves
-            pool.shutdown(wait=True, cancel_futures=True)
+def run_study(config: StudyConfig, *, chosen: Callable[[Task], bool] | None = None) -> list[Failure]:
+    """Run every pre-training and every cell, ``config.jobs`` at a time with one thread each.
+
+    A cell begins as soon as its pre-training is finished. One that fails is tried again after the others, and
+    if it fails again it is listed in ``failed.csv`` and all others go on.
+
+    Args:
+        config: the study.
+        chosen: which of its runs, with the pre-trainings that its cells need; None runs all.
+
+    Returns:
+        What failed; empty if all is finished.
+
+    Raises:
+        UserError: if manifest or store are not there, or a run folder holds a run with other settings.
+    """
+    for path, maker in ((config.data.manifest, "index"), (config.data.store, "prepare")):
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder; make it with echossl {maker}")
+    tasks = [task for task in plan_tasks(config) if chosen is None or chosen(task)]
+    for task in tasks:
+        task.refuse_other_settings()
+    config.out.mkdir(parents=True, exist_ok=True)
+    failures = _run(tasks, config.jobs or os.cpu_count() or 1)
+    list_failures(failures, config.out)
+    return failures
 
 
-def _start_worker() -> None:
-    """Side by side, one thread per run is faster than many threads that fight for the cores."""
-    import torch
-
-    os.environ[QUIET] = "1"
-    torch.set_num_threads(1)
-    # a pre-training catches Ctrl-C to save first; anything else has nothing to save
-    signal.signal(signal.SIGINT, _leave)
-    end_with_parent()
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    del frame
-    os._exit(128 + number)
+def require_all(failures: Sequence[Failure], folder: Path) -> None:
+    """Raise EchosslError with the first failure, if there is one."""
+    if failures:
+        first = failures[0]
+        raise EchosslError(
+            f"{folder / FAILED_NAME}: {len(failures)} runs failed, the first is {first.name}: "
+            f"{first.message}. All others are finished; the same command tries these again"
+        )
 
 
-def _updates_done(pretrainings: Sequence[PretrainConfig]) -> int:
-    """Updates done so far; a finished run counts whole, whatever its last logged line was."""
-    total = 0
-    for pretraining in pretrainings:
-        if (pretraining.out / "result.json").is_file():
-            total += pretraining.optimiser.steps
-        elif lines := read_metrics(pretraining.out):
-            total += int(lines[-1]["step"])
-    return total
+def list_failures(failures: Sequence[Failure], folder: Path) -> None:
+    """Write ``failed.csv`` and, for whoever mends it, ``failed.log``; remove both if nothing failed."""
+    if not failures:
+        for name in (FAILED_NAME, TRACES_NAME):
+            (folder / name).unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["cell", "message"])
+    writer.writerows([failure.name, failure.message] for failure in failures)
+    write_text(folder / FAILED_NAME, text.getvalue())
+    write_text(folder / TRACES_NAME, "\n".join(f"{one.name}\n{one.trace}" for one in failures))
 
 
-def _cells_done(cells: Sequence[FinetuneConfig]) -> int:
-    return sum((cell.out / "result.json").is_file() for cell in cells)
+def _run(tasks: Sequence[Task], jobs: int) -> list[Failure]:
+    queue = _Queue(left_to_do(tasks))
+    with watching(tasks) as watch, Slots(do_task, jobs) as slots:
+        while queue.is_open or slots.running:
+            while slots.free and (task := queue.take()):
+                slots.start(task)
+            for task, attempt in slots.ended(SECONDS_BETWEEN_LOOKS):
+                queue.ended(task, attempt)
+            watch(Standing({task.name for task in slots.running}, set(queue.failures)))
+    return list(queue.failures.values())
 
 
-def read_metrics(run: Path) -> list[dict[str, float]]:
-    """The whole lines of a run's ``metrics.jsonl``; none if it has not begun."""
-    path = run / METRICS_NAME
-    if not path.is_file():
-        return []
-    # the last line may be half-written while the run goes on
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+class _Queue:
+    """What is still to be done, in order; a cell comes out once its pre-training is finished."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._waiting = list(tasks)
+        self._missing = {task.name for task in tasks}
+        self._attempts: Counter[str] = Counter()
+        self.failures: dict[str, Failure] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting)
+
+    def take(self) -> Task | None:
+        """The next task that can begin; None if all that are left wait for others, or none is left."""
+        for task in tuple(self._waiting):
+            if task.needs in self.failures:
+                self._waiting.remove(task)
+                message = f"its pre-training {task.needs} failed"
+                self.failures[task.name] = Failure(task.name, message)
+            elif task.needs not in self._missing:
+                self._waiting.remove(task)
+                return task
+        return None
+
+    def ended(self, task: Task, attempt: Attempt) -> None:
+        """Note how a task ended; the first failure sends it back."""
+        self._attempts[task.name] += 1
+        if not attempt.message:
+            self._missing.discard(task.name)
+        elif self._attempts[task.name] < ATTEMPTS:
+            self._waiting.append(task)
+        else:
+            self.failures[task.name] = Failure(task.name, attempt.message, attempt.trace)

@@ -1,79 +1,39 @@
-"""From the finished cells of a study to one table: pooled figures, paired differences, ``results.csv``."""
+"""The table of a study: ``results.csv`` with a row per figure, and ``summary.md`` for a person."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from echossl.config.study import ArmConfig, StudyConfig
+from echossl.config.study import StudyConfig
 from echossl.data.labels import describe
+from echossl.errors import first_names
 from echossl.evaluation import (
     Cell,
-    Difference,
-    Interval,
     ResultRow,
     auroc,
     difference_rows,
     format_difference,
     format_interval,
-    pool,
-    pool_difference,
     pooled_rows,
-    read_predictions,
     write_results,
 )
+from echossl.evaluation.results import P_VALUE_SUFFIX
 from echossl.files import write_text
-from echossl.study.cells import plan_cells
-
-
-@dataclass(frozen=True)
-class ArmResult:
-    """One arm at one label fraction, over its draws and seeds.
-
-    Attributes:
-        arm: the arm.
-        fraction: share of the labelled training patients.
-        cells: the predictions of every draw and seed.
-        budgets: what each cell's ``result.json`` says of its labels.
-        intervals: pooled figure of each metric.
-        against: paired difference of the default arm minus this one; empty for the default itself.
-    """
-
-    arm: ArmConfig
-    fraction: float
-    cells: list[Cell]
-    budgets: list[dict[str, Any]]
-    intervals: dict[str, Interval]
-    against: dict[str, Difference]
-
-    @property
-    def num_labelled_patients(self) -> int:
-        """Labelled patients of a cell, validation included; the same in every draw."""
-        return int(self.budgets[0]["num_labelled_patients"])
-
-
-def collect(config: StudyConfig) -> list[ArmResult]:
-    """Read the predictions of every cell and pool them, fraction by fraction, default arm first."""
-    results = []
-    for fraction in config.fractions:
-        default: list[Cell] = []
-        for arm in config.arms:
-            cells, budgets = _read_cells(config, arm, fraction)
-            default = default or cells
-            against = pool_difference(default, cells, config.bootstrap) if cells is not default else {}
-            intervals = pool(cells, config.bootstrap)
-            results.append(ArmResult(arm, fraction, cells, budgets, intervals, against))
-    return results
+from echossl.study.cells import cell_name, plan_cells
+from echossl.study.efficiency import write_efficiency
+from echossl.study.family import adjusted_p_values, family_text
+from echossl.study.labels_saved import labels_saved
+from echossl.study.pooled import ArmResult
 
 
 def summarise(config: StudyConfig, results: list[ArmResult]) -> Path:
-    """Write what :func:`collect` found as ``results.csv`` and ``summary.md`` into the study's folder.
+    """Write ``results.csv``, ``summary.md`` and the figure ``label_efficiency`` into the study's folder.
 
     Returns:
         The path of ``summary.md``.
     """
     write_results(list(_result_rows(config, results)), config.out / "results.csv")
+    write_efficiency(results, config.out)
     path = config.out / "summary.md"
     write_text(path, summary_text(config, results))
     return path
@@ -89,37 +49,49 @@ def summary_text(config: StudyConfig, results: list[ArmResult]) -> str:
         f"Intervals: {resampling} of test patients, label draws and seeds together.",
         *([f"{config.column} follows {classes}."] if (classes := describe(config.column)) else []),
         "",
-        "| labelled patients | arm | AUROC | AUPRC | default minus this, AUROC |",
-        "|---|---|---|---|---|",
+        "| labelled patients | arm | AUROC | AUPRC | default minus this, AUROC | adjusted p |",
+        "|---|---|---|---|---|---|",
     ]
+    adjusted = adjusted_p_values(config, results)
     for result in results:
         difference = format_difference(result.against["auroc"]) if result.against else ""
+        p_value = adjusted.get((result.arm.name, result.fraction))
         lines.append(
             f"| {result.num_labelled_patients} ({result.fraction:.1%}) | {result.arm.title} "
             f"| {format_interval(result.intervals['auroc'])} | {format_interval(result.intervals['auprc'])} "
-            f"| {difference} |"
+            f"| {difference} | {f'{p_value:.3g}' if p_value is not None else ''} |"
         )
-    return "\n".join(lines) + "\n"
+    saved = [f"- {one}" for one in labels_saved(results, config.bootstrap)]
+    notes = [text for text in (family_text(config, results),) if text]
+    lines += ["", *notes] if notes else []
+    lines += ["", "Labels saved:", "", *saved] if saved else []
+    return "\n".join([*lines, *_missing_lines(config)]) + "\n"
+
+
+def missing_cells(config: StudyConfig) -> list[str]:
+    """Names of the cells that are not finished."""
+    return [cell_name(config, cell) for cell in plan_cells(config) if not cell.is_finished]
+
+
+def _missing_lines(config: StudyConfig) -> list[str]:
+    missing = missing_cells(config)
+    if not missing:
+        return []
+    count = f"{len(missing)} of {sum(1 for _ in plan_cells(config))}"
+    rule = (
+        "An arm stands on the draws that all of its seeds have finished, a difference on the draws of both "
+        "arms; an arm without any is left out."
+    )
+    return ["", f"**{count} cells are missing.** {rule}", "", f"Missing: {first_names(missing)}."]
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _read_cells(
-    config: StudyConfig, arm: ArmConfig, fraction: float
-) -> tuple[list[Cell], list[dict[str, Any]]]:
-    cells, budgets = [], []
-    for cell in plan_cells(config):
-        if cell.arm.name == arm.name and cell.fraction == fraction:
-            predictions = read_predictions(cell.config.out / "predictions.csv", config.column)
-            cells.append(Cell(cell.draw, cell.seed, predictions))
-            budgets.append(json.loads((cell.config.out / "result.json").read_text(encoding="utf-8")))
-    return cells, budgets
-
-
 def _result_rows(config: StudyConfig, results: list[ArmResult]) -> Iterator[ResultRow]:
     default = config.arms[0].name
+    adjusted = adjusted_p_values(config, results)
     for result in results:
         labelled = result.num_labelled_patients
         name, fraction = result.arm.name, result.fraction
@@ -127,9 +99,14 @@ def _result_rows(config: StudyConfig, results: list[ArmResult]) -> Iterator[Resu
             yield _cell_row(result, cell)
         yield from pooled_rows(name, fraction, result.cells, result.intervals, num_labelled_patients=labelled)
         if result.against:
-            yield from difference_rows(
+            rows = difference_rows(
                 (default, name), fraction, result.cells, result.against, num_labelled_patients=labelled
             )
+            yield from rows
+            if (name, fraction) in adjusted:
+                metric = f"auroc{P_VALUE_SUFFIX}_{config.family.correction}"
+                value = adjusted[name, fraction]
+                yield replace(rows[0], metric=metric, value=value, low=None, high=None)
 
 
 def _cell_row(result: ArmResult, cell: Cell) -> ResultRow:

@@ -145,7 +145,8 @@ def test_the_study_of_objectives_treats_all_alike(view: str) -> None:
     assert len({run.batch_size for run in runs}) == 1
     assert {arm.start for arm in study.arms} == {one.name for one in study.pretrainings} | {"random"}
     for one in study.pretrainings:
-        assert sorted(arm.recipe.name for arm in study.arms if arm.start == one.name) == ["frozen", "full"]
+        recipes = sorted(arm.recipe.name for arm in study.arms if arm.start == one.name)
+        assert recipes in (["frozen"], ["frozen", "full"])
     # those are probed that were pre-trained
     probe = load_config(ProbeConfig, EXPERIMENTS / f"probe_{view}.yaml")
     names = [arm.start.removesuffix("-seed{seed}") for arm in probe.arms]

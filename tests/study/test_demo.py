@@ -14,7 +14,7 @@ from echossl.config import load_config
 from echossl.config.study import QUICK, DemoConfig
 from echossl.study.demo import rewrite_report, study_config
 from echossl.study.pictures import saliency_checks, saliency_entries
-from echossl.study.run import read_metrics
+from echossl.study.watch import read_metrics
 
 SMALL = [
     "phantom.patients=40",

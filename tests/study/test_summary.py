@@ -14,7 +14,8 @@ from echossl.config.objective import ContrastiveConfig
 from echossl.config.study import ArmConfig, PretrainingConfig, StudyConfig
 from echossl.evaluation import auroc
 from echossl.study.cells import Cell, plan_cells
-from echossl.study.summary import collect, summarise
+from echossl.study.pooled import collect
+from echossl.study.summary import summarise
 
 ARMS = (
     ArmConfig(name="pairs", title="Pairs", start="pairs", recipe=FrozenRecipe()),

@@ -1,0 +1,102 @@
+"""The figure of a study: AUROC against the share of the labels, as files for a paper and for a page."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from echossl.evaluation import auroc
+from echossl.files import atomic_path
+from echossl.report.figures import MARKERS, dash
+from echossl.study.labels_saved import percent
+from echossl.study.pooled import ArmResult
+
+NAME = "label_efficiency"
+# Okabe and Ito: told apart by readers with any colour vision; arms differ by dash and marker too
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SIZE_INCHES = (6.4, 4.4)
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "echossl",
+    "text.parse_math": False,  # a dollar in a name is a dollar
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 9.5,
+}
+NO_DATE = {"svg": {"Date": None}, "png": {"Software": None}}
+CHANCE = 0.5
+
+
+def write_efficiency(results: Sequence[ArmResult], folder: Path) -> list[Path]:
+    """Draw ``label_efficiency.svg`` and ``label_efficiency.png`` into a folder.
+
+    Args:
+        results: what was pooled, by arm and fraction.
+        folder: of the study.
+
+    Returns:
+        Both paths.
+    """
+    paths = []
+    with style.context(STYLE):
+        figure = draw_efficiency(results)
+        for kind, metadata in NO_DATE.items():
+            path = folder / f"{NAME}.{kind}"
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
+            paths.append(path)
+    return paths
+
+
+def draw_efficiency(results: Sequence[ArmResult]) -> Figure:
+    """Lines: means over draws and seeds. Bands: intervals over patients, draws and seeds. Dots: draws."""
+    figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+    axes = figure.subplots()
+    arms = list(dict.fromkeys(result.arm.title for result in results))
+    for number, arm in enumerate(arms):
+        line = sorted((one for one in results if one.arm.title == arm), key=lambda one: one.fraction)
+        _draw_arm(axes, line, number)
+    patients = {result.fraction: result.num_labelled_patients for result in results}
+    fractions = sorted(patients)
+    axes.set(xscale="log", xlabel="share of the training patients with a label (patients)", ylabel="AUROC")
+    axes.set_xticks(fractions, [f"{percent(one)}\n({patients[one]})" for one in fractions])
+    axes.set_xticks([], minor=True)
+    axes.axhline(CHANCE, color="0.5", linewidth=0.8, linestyle=(0, (2, 2)))
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=1 + (len(arms) > 3), frameon=False)
+    return figure
+
+
+def draw_means(result: ArmResult) -> list[float]:
+    """AUROC of each label draw, the mean over its seeds, draws rising."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for cell in result.cells:
+        values[cell.draw].append(auroc(cell.predictions.labels, cell.predictions.scores))
+    return [float(np.mean(values[draw])) for draw in sorted(values)]
+
+
+def _draw_arm(axes: Axes, line: Sequence[ArmResult], number: int) -> None:
+    colour, intervals = COLOURS[number % len(COLOURS)], [one.intervals["auroc"] for one in line]
+    fractions = [one.fraction for one in line]
+    lows, highs = ([one.low for one in intervals], [one.high for one in intervals])
+    axes.fill_between(fractions, lows, highs, color=colour, alpha=0.15, linewidth=0)
+    # a band has no width at a single fraction
+    axes.vlines(fractions, lows, highs, color=colour, alpha=0.5, linewidth=1.0)
+    for one in line:
+        means = draw_means(one)
+        axes.plot([one.fraction] * len(means), means, ".", color=colour, markersize=3, alpha=0.6)
+    axes.plot(
+        fractions,
+        [one.value for one in intervals],
+        color=colour,
+        linestyle=(0, dash(number) or None),
+        marker=MARKERS[number % len(MARKERS)],
+        markersize=5,
+        linewidth=1.6,
+        label=line[0].arm.title,
+    )
