@@ -87,9 +87,9 @@ def _surroundings(y: Array, generator: np.random.Generator) -> Array:
     return level
 
 
-def _ellipse(canvas: _Canvas, centre: tuple[float, float], radii: tuple[Array | float, float]) -> Array:
+def _ellipse(x: Array, y: Array, centre: tuple[float, float], radii: tuple[Array | float, float]) -> Array:
     """About the distance in cm to an ellipse, negative inside."""
-    across, down = canvas.x - centre[0], canvas.y - centre[1]
+    across, down = x - centre[0], y - centre[1]
     rho = np.sqrt((across / radii[0]) ** 2 + (down / radii[1]) ** 2) + 1e-6
     distance: Array = np.hypot(across, down) * (1 - 1 / rho)
     return distance
@@ -98,7 +98,7 @@ def _ellipse(canvas: _Canvas, centre: tuple[float, float], radii: tuple[Array | 
 def _right_ventricle(canvas: _Canvas, heart: Heart) -> None:
     height = heart.rv_depth_cm / 2 + 0.35
     middle = -heart.root_radius_cm - 0.2 - heart.rv_depth_cm / 2 + 0.3
-    distance = _ellipse(canvas, (-1.4, middle), (5.2, height))
+    distance = _ellipse(canvas.x, canvas.y, (-1.4, middle), (5.2, height))
     canvas.paint(distance - 0.42, -15.0)
     canvas.paint(distance - 0.08, -10.0)
     canvas.paint(distance, BLOOD_DB + 3)
@@ -112,7 +112,7 @@ def _left_atrium(canvas: _Canvas, heart: Heart, *, lining: bool) -> None:
     waves = np.zeros_like(angle)
     for order, (cosine, sine) in enumerate(zip(*[iter(heart.atrium_waves)] * 2, strict=True), start=2):
         waves += (cosine * np.cos(order * angle) + sine * np.sin(order * angle)) / order**0.5
-    distance = _ellipse(canvas, (middle_x, middle_y), (radius_x, radius_y)) - waves * radius_y
+    distance = _ellipse(canvas.x, canvas.y, (middle_x, middle_y), (radius_x, radius_y)) - waves * radius_y
     if lining:
         canvas.paint(distance - 0.30, -19.0)
         canvas.paint(distance - 0.16, -9.0)
@@ -122,13 +122,7 @@ def _left_atrium(canvas: _Canvas, heart: Heart, *, lining: bool) -> None:
 def _left_ventricle(canvas: _Canvas, heart: Heart) -> None:
     """A bullet that narrows to the left (apex) and stays wide to the right (base), open at the base."""
     centre = ventricle_centre(heart)
-    long = np.where(canvas.x < centre[0], heart.ventricle_long_cm, 1.55 * heart.ventricle_long_cm)
-    distance = _ellipse(canvas, centre, (long.astype(np.float32), heart.ventricle_short_cm))
-    upper = np.clip(0.5 - (canvas.y - centre[1]) / 2.0, 0, 1)
-    # the back wall thins out towards the mitral hinge
-    taper = np.clip((0.5 - canvas.x) / 1.6, 0.3, 1)
-    wall = heart.septum_cm * upper + heart.posterior_wall_cm * taper * (1 - upper)
-    base = np.maximum(distance - wall, canvas.x - 0.3)
+    distance, wall, base = ventricle_wall(canvas.x, canvas.y, heart)
     behind = np.maximum(np.maximum(distance - wall - 0.26, canvas.x - 0.3), centre[1] + 0.8 - canvas.y)
     canvas.paint(behind, PERICARDIUM_DB, soft_cm=0.2)
     canvas.paint(base, heart.myocardium_db)
@@ -137,9 +131,26 @@ def _left_ventricle(canvas: _Canvas, heart: Heart) -> None:
     canvas.paint(np.maximum(distance, canvas.x - 0.6), BLOOD_DB)
 
 
+def ventricle_wall(x: Array, y: Array, heart: Heart) -> tuple[Array, Array, Array]:
+    """The left ventricle at places in cm.
+
+    Returns:
+        Distance to the cavity (negative inside), thickness of the wall there, and distance to the muscle with
+        the cavity in it (negative inside), all in cm.
+    """
+    centre = ventricle_centre(heart)
+    long = np.where(x < centre[0], heart.ventricle_long_cm, 1.55 * heart.ventricle_long_cm)
+    distance = _ellipse(x, y, centre, (long.astype(np.float32), heart.ventricle_short_cm))
+    upper = np.clip(0.5 - (y - centre[1]) / 2.0, 0, 1)
+    # the back wall thins out towards the mitral hinge
+    taper = np.clip((0.5 - x) / 1.6, 0.3, 1)
+    wall = heart.septum_cm * upper + heart.posterior_wall_cm * taper * (1 - upper)
+    return distance, wall, np.maximum(distance - wall, x - 0.3)
+
+
 def _descending_aorta(canvas: _Canvas, heart: Heart) -> None:
     x, y, radius = heart.descending_aorta_cm
-    distance = _ellipse(canvas, (x, y), (1.12 * radius, radius))
+    distance = _ellipse(canvas.x, canvas.y, (x, y), (1.12 * radius, radius))
     canvas.paint(distance - 0.18, -8.0)
     canvas.paint(distance, BLOOD_DB + 4)
 

@@ -35,10 +35,7 @@ class Painter:
         generator: np.random.Generator,
     ) -> None:
         self.patient = patient
-        cosine, sine = np.float32(np.cos(window.tilt)), np.float32(np.sin(window.tilt))
-        right, down = fan.x_cm - np.float32(window.valve_x_cm), fan.y_cm - np.float32(window.valve_y_cm)
-        self.x = right * cosine - down * sine
-        self.y = right * sine + down * cosine
+        self.x, self.y = heart_coordinates(fan, window)
         self.step_cm = float(fan.depth_cm[1] - fan.depth_cm[0])
         self.speckle = _speckle(generator)
         self.tissue = self.speckle * amplitude.ravel()
@@ -113,6 +110,13 @@ class Painter:
         surface += np.float32(0.40)
         surface *= bright
         field += surface
+
+
+def heart_coordinates(fan: Fan, window: Window) -> tuple[Array, Array]:
+    """Where the samples of a fan lie in a heart that stands still: x and y (depths, angles) in cm."""
+    cosine, sine = np.float32(np.cos(window.tilt)), np.float32(np.sin(window.tilt))
+    right, down = fan.x_cm - np.float32(window.valve_x_cm), fan.y_cm - np.float32(window.valve_y_cm)
+    return right * cosine - down * sine, right * sine + down * cosine
 
 
 def _cover(distance: Array, thickness_cm: float) -> Array:

@@ -11,7 +11,7 @@ from echossl.phantom.anatomy import Patient
 from echossl.phantom.motion import Beats, sample_beats
 from echossl.phantom.painter import Painter
 from echossl.phantom.receiver import Receiver
-from echossl.phantom.scanner import Fan, make_fan, sample_nuisances, window_of
+from echossl.phantom.scanner import Fan, Window, make_fan, sample_nuisances, window_of
 from echossl.phantom.screen import draw_ecg, draw_screen, fan_box
 
 Array = NDArray[np.float32]
@@ -38,6 +38,38 @@ class Rendered:
     cm_per_pixel: float
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Everything of a video that is drawn before it is painted.
+
+    Attributes:
+        nuisances: view and scanner settings, standard normal numbers.
+        beats: phases and motion, by frame.
+        window: the part of the body that is shown.
+        fan: how it lies in the picture.
+        generator: draws speckle and noise next.
+    """
+
+    nuisances: dict[str, float]
+    beats: Beats
+    window: Window
+    fan: Fan
+    generator: np.random.Generator
+
+
+def plan_video(patient: Patient, number: int, config: PhantomConfig) -> Plan:
+    """Draw view, rhythm and size of video ``number`` (from 1) of a patient."""
+    generator = np.random.default_rng([config.seed, patient.number, number])
+    common = np.random.default_rng([config.seed, patient.number, 0, 1])
+    nuisances = sample_nuisances(config.share, common, generator)
+    rate = round(float(generator.uniform(*config.frames_per_second)), 2)
+    beats = sample_beats(patient, rate, float(generator.uniform(*config.beats)), generator)
+    height = 2 * round(generator.uniform(*config.image_height) / 2)
+    width = 2 * round(height * generator.uniform(0.92, 1.04) / 2)
+    window = window_of(patient.heart, config.view, nuisances)
+    return Plan(nuisances, beats, window, make_fan(window, height, width, fan_box(height, width)), generator)
+
+
 def render_video(
     patient: Patient, number: int, config: PhantomConfig, amplitude: Array | None = None
 ) -> Rendered:
@@ -49,23 +81,15 @@ def render_video(
         config: ranges of frame rate, length, size; ``share`` and ``view``.
         amplitude: the patient's ``reference_amplitude``, to save time; made here when None.
     """
-    generator = np.random.default_rng([config.seed, patient.number, number])
-    common = np.random.default_rng([config.seed, patient.number, 0, 1])
-    nuisances = sample_nuisances(config.share, common, generator)
-    rate = round(float(generator.uniform(*config.frames_per_second)), 2)
-    beats = sample_beats(patient, rate, float(generator.uniform(*config.beats)), generator)
-    height = 2 * round(generator.uniform(*config.image_height) / 2)
-    width = 2 * round(height * generator.uniform(0.92, 1.04) / 2)
-    window = window_of(patient.heart, config.view, nuisances)
-    fan = make_fan(window, height, width, fan_box(height, width))
+    plan = plan_video(patient, number, config)
     if amplitude is None:
         amplitude = patient_amplitude(patient, config)
-    painter = Painter(patient, amplitude, window, fan, nuisances, generator)
-    receiver = Receiver(fan, nuisances, FRAMES_PER_BLOCK, generator)
-    frames, masks = _paint_all(painter, receiver, fan, beats)
-    frames += draw_screen(fan, generator)
-    draw_ecg(frames, beats)
-    return Rendered(frames, masks, beats, nuisances, fan.cm_per_pixel)
+    painter = Painter(patient, amplitude, plan.window, plan.fan, plan.nuisances, plan.generator)
+    receiver = Receiver(plan.fan, plan.nuisances, FRAMES_PER_BLOCK, plan.generator)
+    frames, masks = _paint_all(painter, receiver, plan.fan, plan.beats)
+    frames += draw_screen(plan.fan, plan.generator)
+    draw_ecg(frames, plan.beats)
+    return Rendered(frames, masks, plan.beats, plan.nuisances, plan.fan.cm_per_pixel)
 
 
 def patient_amplitude(patient: Patient, config: PhantomConfig) -> Array:
