@@ -1,7 +1,7 @@
 """Adapt an encoder with a handful of labels and predict the test split."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +9,18 @@ import pandas as pd
 
 from echossl.adapt.batches import study_targets
 from echossl.adapt.budget import Budget, draw_budget, of_split, readable
-from echossl.adapt.frozen import FrozenTrainer
-from echossl.adapt.full import FullTrainer
 from echossl.adapt.pixels import fit_pixels, study_features
 from echossl.adapt.predictions import scored_studies, write_predictions
 from echossl.adapt.scores import study_outputs
-from echossl.adapt.selection import Trainer, train_within_budget
+from echossl.adapt.search import choose_within_budget
 from echossl.adapt.start import start_encoder
 from echossl.adapt.tasks import Task, resolve_task
-from echossl.config.adapt import FinetuneConfig, FrozenRecipe, FullRecipe, PixelRecipe
+from echossl.adapt.trainers import trainer_for
+from echossl.config.adapt import FinetuneConfig
+from echossl.config.recipes import PixelRecipe
 from echossl.data.labels import describe
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
-from echossl.encoders import Encoder
 from echossl.encoders.classifier import MODEL_NAME, save_classifier
 from echossl.runs import RunFolder
 from echossl.training.bad_videos import BadVideos
@@ -97,30 +96,16 @@ def adapt(
         return _adapt_pixels(config, config.recipe, store, budget, test)
     hardware = Hardware.resolve(config.hardware)
     start = start_encoder(config, store, of_split(table, config.train_split))
-    trainer = _trainer(start, store, budget, config, hardware)
-    chosen, looks = train_within_budget(
-        trainer, budget, steps=config.recipe.steps, evaluate_every=config.recipe.evaluate_every
-    )
+    trainer, more = trainer_for(start, store, budget, config, hardware)
+    chosen = choose_within_budget(trainer, budget, config.recipe)
     save_classifier(*trainer.classifier(), trainer.task.settings, config.out / MODEL_NAME)
     facts = {
-        "chosen_steps": chosen,
-        "validation": [asdict(look) for look in looks],
+        **chosen.facts(),
+        **more,
         "hardware": {"device": str(hardware.device), "precision": hardware.precision},
     }
     studies, outputs = study_outputs(test, trainer.video_logits(test["row"].tolist()))
     return Outcome(scored_studies(trainer.task, studies, outputs), facts)
-
-
-def _trainer(
-    start: Encoder, store: ClipStore, budget: Budget, config: FinetuneConfig, hardware: Hardware
-) -> Trainer:
-    match config.recipe:
-        case FrozenRecipe() as recipe:
-            start = hardware.place(start)
-            return FrozenTrainer(start, store, budget, config=config, recipe=recipe, hardware=hardware)
-        case FullRecipe() as recipe:
-            return FullTrainer(start, store, config=config, recipe=recipe, hardware=hardware)
-    raise TypeError(f"the recipe {config.recipe.name} trains no encoder")
 
 
 def _adapt_pixels(

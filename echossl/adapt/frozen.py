@@ -1,7 +1,7 @@
 """Recipe ``frozen``: the encoder never changes; a linear head is trained on features of augmented clips."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from echossl.adapt.batches import LabelledVideos, labelled_sampler
 from echossl.adapt.budget import Budget
-from echossl.adapt.embed import embed, mean_logits
+from echossl.adapt.embed import mean_logits
+from echossl.adapt.features import VideoFeatures
 from echossl.adapt.selection import Trainer
 from echossl.adapt.tasks import resolve_task
 from echossl.augment import Augmentation
@@ -79,9 +80,13 @@ class FrozenTrainer(Trainer):
         self.hardware = hardware
         self.task = resolve_task(config.labels)
         self.head = self.task.make_head(encoder.dim)
-        self._plain: dict[int, npt.NDArray[np.float32]] = {}
+        self.features = VideoFeatures(self.encoder, store, config=config, hardware=hardware)
         self._augmented = self._augmented_features(budget)
         self._scale = torch.stack(list(self._augmented.values())).std().clamp_min(1e-6)
+
+    def use(self, settings: Mapping[str, float]) -> None:
+        """Take another learning rate or weight decay from the next training on."""
+        self.recipe = self.recipe.model_copy(update=dict(settings))
 
     def updates(self, videos: pd.DataFrame) -> Iterator[int]:
         """Train a head from zero; see the base class."""
@@ -99,19 +104,8 @@ class FrozenTrainer(Trainer):
 
     def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
         """Mean output over each video's clips, not augmented."""
-        missing = [row for row in rows if row not in self._plain]
-        found = embed(
-            self.encoder,
-            self.store,
-            missing,
-            clips_per_video=self.config.clips_per_video,
-            hardware=self.hardware,
-            policy=self.config.clip_policy,
-            seed=self.config.seed,
-        )
-        self._plain.update(zip(missing, found, strict=True))
         _, head = self.classifier()
-        return mean_logits(head, [self._plain[row] for row in rows])
+        return mean_logits(head, self.features.clips(rows))
 
     def classifier(self) -> tuple[Encoder, nn.Module]:
         """Encoder, and a head for its features as they are."""

@@ -1,7 +1,7 @@
 """Recipe ``full``: all layers are trained on augmented clips, the encoder at a rate of its own."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from echossl.adapt.layers import drop_features, freeze, layer_groups, training_m
 from echossl.adapt.selection import Trainer
 from echossl.adapt.tasks import resolve_task
 from echossl.augment import Augmentation
-from echossl.config.adapt import FinetuneConfig, FullRecipe
+from echossl.config.adapt import FinetuneConfig
+from echossl.config.recipes import FullRecipe, ProbeThenFullRecipe
 from echossl.config.training import OptimiserConfig
 from echossl.data.clips import Batch, TrainingClips, step_loader
 from echossl.data.store import ClipStore
@@ -35,6 +36,8 @@ class FullTrainer(Trainer):
         config: augmentation, batches, seed.
         recipe: steps and rates.
         hardware: device and precision.
+        first_head: labelled videos to the head that their training begins from; without it, one that says
+            the same of everything.
 
     Raises:
         ConfigError: if the precision is float16, in which only pre-training scales the loss.
@@ -46,8 +49,9 @@ class FullTrainer(Trainer):
         store: ClipStore,
         *,
         config: FinetuneConfig,
-        recipe: FullRecipe,
+        recipe: FullRecipe | ProbeThenFullRecipe,
         hardware: Hardware,
+        first_head: Callable[[pd.DataFrame], nn.Module] | None = None,
     ) -> None:
         if hardware.precision == "fp16":
             raise ConfigError("hardware.precision: the recipe full cannot train in fp16; take bf16 or fp32")
@@ -57,18 +61,30 @@ class FullTrainer(Trainer):
         self.recipe = recipe
         self.hardware = hardware
         self.task = resolve_task(config.labels)
+        self.first_head = first_head
         self.encoder, self.head = self._from_start()
         self.augmentation = Augmentation(config.augment, seed=config.seed)
 
+    def use(self, settings: Mapping[str, float]) -> None:
+        """Take other rates or decays from the next training on."""
+        self.recipe = self.recipe.model_copy(update=dict(settings))
+
+    def begin(self, videos: pd.DataFrame) -> LabelledVideos:
+        """Take a copy of the start, and the head that a training on these labelled videos begins from."""
+        labelled = LabelledVideos(videos, resolve_task(self.config.labels))
+        self.task = labelled.task
+        self.encoder, self.head = self._from_start()
+        if self.first_head is not None:
+            self.head.load_state_dict(self.first_head(videos).state_dict())
+        return labelled
+
     def updates(self, videos: pd.DataFrame) -> Iterator[int]:
-        """Train a copy of the start and a head from zero; see the base class.
+        """Train a copy of the start and a new head; see the base class.
 
         Raises:
             EchosslError: if the loss is not finite.
         """
-        labelled = LabelledVideos(videos, resolve_task(self.config.labels))
-        self.task = labelled.task
-        self.encoder, self.head = self._from_start()
+        labelled = self.begin(videos)
         rates = (self.recipe.learning_rate, self.recipe.head_learning_rate)
         schedules = [self._schedule(rate) for rate in rates]
         optimisers = [

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from echossl.config.recipes import FullRecipe
+from echossl.config.recipes import FullSettings
 from echossl.encoders import Encoder
 from echossl.errors import ConfigError
 from echossl.training.optimiser import parameter_groups
@@ -33,7 +33,7 @@ def layer_groups(encoder: Encoder, *, decay: float, weight_decay: float) -> list
     return groups
 
 
-def freeze(encoder: Encoder, recipe: FullRecipe) -> None:
+def freeze(encoder: Encoder, recipe: FullSettings) -> None:
     """Let the first stages of the encoder be, in place; their parameters take no gradient.
 
     Args:
@@ -55,7 +55,7 @@ def freeze(encoder: Encoder, recipe: FullRecipe) -> None:
         part.requires_grad_(requires_grad=False)
 
 
-def training_mode(encoder: Encoder, recipe: FullRecipe) -> None:
+def training_mode(encoder: Encoder, recipe: FullSettings) -> None:
     """Training mode but for what is frozen.
 
     Frozen stages are in evaluation mode: no statistics of the batch, no dropout, no dropped paths. Frozen
@@ -84,7 +84,7 @@ def drop_features(features: Tensor, share: float, *, seed: int, step: int) -> Te
     return features * torch.from_numpy(stays).to(features) / (1 - share)
 
 
-def _frozen_parts(encoder: Encoder, recipe: FullRecipe) -> list[nn.Module]:
+def _frozen_parts(encoder: Encoder, recipe: FullSettings) -> list[nn.Module]:
     return [part for stage in encoder.stages()[: recipe.freeze_stages] for part in stage]
 
 

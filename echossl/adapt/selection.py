@@ -1,7 +1,7 @@
-"""How many updates? Chosen on patients out of the label budget, then all of the budget is used."""
+"""Training on a part of the label budget or on all of it, and looks at the part that is held out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,6 +27,15 @@ class Trainer(ABC):
     """
 
     task: Task
+
+    def use(self, settings: Mapping[str, float]) -> None:
+        """Take other settings of the recipe from the next training on; see :mod:`echossl.adapt.search`.
+
+        Raises:
+            ValueError: if the recipe has no such setting that can be changed.
+        """
+        if settings:
+            raise ValueError(f"no setting {', '.join(settings)} that can be changed")
 
     @abstractmethod
     def updates(self, videos: pd.DataFrame) -> Iterator[int]:
@@ -64,37 +73,21 @@ class Look:
     merit: float
 
 
-def train_within_budget(
-    trainer: Trainer, budget: Budget, *, steps: int, evaluate_every: int
-) -> tuple[int, list[Look]]:
-    """Choose the number of updates on the validation patients, then train on the whole budget for as many.
-
-    The second training begins from the same start with the same learning-rate schedule, cut at the chosen
-    step. It is done because the validation patients are a quarter of the labels: of 8 patients, leaving 2 out
-    for good costs more than it tells.
+def looks_of(trainer: Trainer, budget: Budget, *, steps: int, evaluate_every: int) -> list[Look]:
+    """Train on the training patients of the budget, looking at its validation patients now and then.
 
     Args:
         trainer: the recipe.
         budget: the labelled patients; no other label is there to be read.
         steps: most updates.
-        evaluate_every: updates between looks; the last update is looked at in any case. With ``steps`` or
-            more there is nothing to choose: the number is fixed, and only the second training is done.
-
-    Returns:
-        The chosen number of updates, at least 1, and every look.
+        evaluate_every: updates between looks; the last update is looked at in any case.
     """
-    if evaluate_every >= steps:
-        _train_on_all(trainer, budget, steps)
-        return steps, []
     held_out = budget.validation_videos
-    looks = [
+    return [
         _look(trainer, held_out, step)
         for step in _updates(trainer, budget.training_videos, steps, "choosing the number of updates")
         if step % evaluate_every == 0 or step == steps
     ]
-    chosen = most_of_best(looks)
-    _train_on_all(trainer, budget, chosen)
-    return chosen, looks
 
 
 def most_of_best(looks: Sequence[Look]) -> int:
@@ -106,7 +99,8 @@ def most_of_best(looks: Sequence[Look]) -> int:
     return max(looks, key=lambda look: (look.merit, look.step)).step
 
 
-def _train_on_all(trainer: Trainer, budget: Budget, count: int) -> None:
+def train_on_all(trainer: Trainer, budget: Budget, count: int) -> None:
+    """Train on all patients of the budget, for so many updates."""
     for _ in _updates(trainer, budget.videos, count, "training on the whole budget"):
         pass
 

@@ -2,9 +2,67 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from echossl.config.base import Config
+
+Rates = tuple[float, ...]
+
+
+class Search(Config):
+    """Lists of values; every combination is tried on the validation patients. An empty list is not searched.
+
+    Of settings that do equally well the ones listed first are taken.
+    """
+
+    @field_validator("*")
+    @classmethod
+    def _positive_and_different(cls, values: Rates | str) -> Rates | str:
+        if isinstance(values, str):  # the name of a recipe
+            return values
+        if any(value <= 0 for value in values) or len(set(values)) < len(values):
+            raise ValueError("give different numbers above 0")
+        return values
+
+
+class FrozenSearch(Search):
+    """What may be searched of the recipe frozen."""
+
+    learning_rates: Rates = Field((), description="Peak learning rates of the head.")
+    weight_decays: Rates = Field((), description="Weight decays of the head.")
+
+    def lists(self) -> dict[str, Rates]:
+        """The lists that are not empty, by the name of the setting that takes their values."""
+        return _filled(learning_rate=self.learning_rates, weight_decay=self.weight_decays)
+
+
+class FullSearch(Search):
+    """What may be searched of the recipes full and lpft."""
+
+    learning_rates: Rates = Field((), description="Peak learning rates of the encoder.")
+    head_learning_rates: Rates = Field((), description="Peak learning rates of the head.")
+    weight_decays: Rates = Field((), description="Weight decays.")
+    layer_decays: Rates = Field((), description="Factors of the rate per stage, at most 1.")
+
+    @field_validator("layer_decays")
+    @classmethod
+    def _at_most_one(cls, values: Rates) -> Rates:
+        if any(value > 1 for value in values):
+            raise ValueError("give numbers of at most 1")
+        return values
+
+    def lists(self) -> dict[str, Rates]:
+        """The lists that are not empty, by the name of the setting that takes their values."""
+        return _filled(
+            learning_rate=self.learning_rates,
+            head_learning_rate=self.head_learning_rates,
+            weight_decay=self.weight_decays,
+            layer_decay=self.layer_decays,
+        )
+
+
+def _filled(**lists: Rates) -> dict[str, Rates]:
+    return {name: values for name, values in lists.items() if values}
 
 
 class FrozenRecipe(Config):
@@ -19,12 +77,16 @@ class FrozenRecipe(Config):
     augmented_views: int = Field(
         32, ge=1, description="Augmented clips of each video that features are cut from."
     )
+    search: FrozenSearch = Field(FrozenSearch(), description="Settings chosen on the validation patients.")
+
+    def grid(self) -> dict[str, Rates]:
+        """The lists of values that are tried, by the name of the setting."""
+        return self.search.lists()
 
 
-class FullRecipe(Config):
-    """All layers are trained, the encoder at a rate of its own."""
+class FullSettings(Config):
+    """How all layers are trained."""
 
-    name: Literal["full"] = "full"
     steps: int = Field(80, ge=1, description="Most updates; the number is chosen on the validation patients.")
     evaluate_every: int = Field(20, ge=1, description="Updates between looks at the validation patients.")
     learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of the encoder.")
@@ -49,6 +111,55 @@ class FullRecipe(Config):
     dropout: float = Field(
         0.0, ge=0, lt=1, description="Share of the features that is dropped before the linear layer."
     )
+    search: FullSearch = Field(FullSearch(), description="Settings chosen on the validation patients.")
+
+    def grid(self) -> dict[str, Rates]:
+        """The lists of values that are tried, by the name of the setting."""
+        return self.search.lists()
+
+
+class FullRecipe(FullSettings):
+    """All layers are trained, the encoder at a rate of its own."""
+
+    name: Literal["full"] = "full"
+
+
+class ProbeSettings(Search):
+    """A linear model of standardised features, with a penalty on its weights."""
+
+    inverse_regularisations: Rates = Field(
+        (0.001, 0.01, 0.1, 1.0, 10.0),
+        min_length=1,
+        description="Values of C: penalty 1 / C, as of scikit-learn's LogisticRegression. Of several the "
+        "best on the validation patients is taken, of equal ones the first.",
+    )
+
+
+class ProbeRecipe(ProbeSettings):
+    """Logistic or ridge regression on the mean features of a study's videos, in evaluation mode."""
+
+    name: Literal["probe"] = "probe"
+
+    @property
+    def steps(self) -> int:
+        """It is fitted at once."""
+        return 1
+
+    @property
+    def evaluate_every(self) -> int:
+        """It is fitted at once."""
+        return 1
+
+    def grid(self) -> dict[str, Rates]:
+        """The values of C."""
+        return {"inverse_regularisation": self.inverse_regularisations}
+
+
+class ProbeThenFullRecipe(FullSettings):
+    """A probe first, then all layers are trained from its head on (Kumar et al., arXiv 2202.10054)."""
+
+    name: Literal["lpft"] = "lpft"
+    probe: ProbeSettings = Field(ProbeSettings(), description="The linear model that is fitted first.")
 
 
 class PixelRecipe(Config):
@@ -58,4 +169,5 @@ class PixelRecipe(Config):
     inverse_regularisation: float = Field(0.1, gt=0, description="C of scikit-learn's LogisticRegression.")
 
 
-Recipe = Annotated[FrozenRecipe | FullRecipe | PixelRecipe, Field(discriminator="name")]
+TrainedRecipe = FrozenRecipe | FullRecipe | ProbeRecipe | ProbeThenFullRecipe
+Recipe = Annotated[TrainedRecipe | PixelRecipe, Field(discriminator="name")]
