@@ -10,7 +10,7 @@ from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.logging import WandbConfig
 from echossl.config.monitors import MonitorConfig
-from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
+from echossl.config.objective import ContrastiveConfig, ObjectiveConfig
 from echossl.config.video import ClipConfig, GreyValues
 
 
@@ -125,7 +125,9 @@ class PretrainConfig(Config):
         description="random, torchvision:NAME, pytorchvideo:NAME, a file of weights, or a run folder.",
     )
     objectives: tuple[ObjectiveConfig, ...] = Field(
-        (ContrastiveConfig(), FrameOrderConfig()), min_length=1, description="Losses that are added up."
+        (ContrastiveConfig(),),
+        min_length=1,
+        description="Losses that are added up; dense_grid wins where the feature map is large enough for it.",
     )
     augment: AugmentConfig = Field(AugmentConfig(), description="Clip augmentation.")
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser and schedule.")

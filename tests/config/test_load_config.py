@@ -199,7 +199,7 @@ def test_listing_of_an_unknown_command_names_the_known() -> None:
 
 
 def test_an_arm_must_start_from_something_known() -> None:
-    with pytest.raises(ConfigError, match="starts from 'nothing'; known are multi_instance, random, simclr"):
+    with pytest.raises(ConfigError, match="starts from 'nothing'; known are dense, random, simclr"):
         load_config(
             StudySettings, None, ["arms=[{name: a, title: A, start: nothing, recipe: {name: frozen}}]"]
         )

@@ -24,7 +24,7 @@ SMALL = [
     "phantom.frames_per_second=[25,26]",
     "phantom.image_height=[64,72]",
     "train_share=0.5",
-    "size=32",
+    "size=48",
     "study.fractions=[0.5]",
     "study.draws=2",
     "study.optimiser.steps=12",
@@ -33,7 +33,7 @@ SMALL = [
     "saliency.studies=2",
 ]
 ARMS = """study.arms=[
-{name: default, title: Default, start: multi_instance, recipe: {name: frozen, steps: 10}},
+{name: default, title: Default, start: dense, recipe: {name: frozen, steps: 10}},
 {name: random_start, title: Random start, seeds: 1, recipe: {name: full, steps: 4, evaluate_every: 2}},
 {name: pixels, title: <Pixels>, seeds: 1, recipe: {name: pixels}}]"""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
