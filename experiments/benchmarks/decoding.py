@@ -7,13 +7,10 @@ else the machine does weighs on all alike. Libraries that are not installed are 
 """
 
 import argparse
-import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +19,7 @@ import numpy as np
 import plain_readers
 import torch
 from clip_files import FRAMES_PER_CLIP, KINDS, write_kind, write_store_videos
+from tables import Row, machine_facts, write_report
 
 from echossl.augment import Augmentation
 from echossl.config.data import PrepareConfig
@@ -62,7 +60,12 @@ def main() -> None:
             tables[kind] = measure(file_readers(path), arguments.rounds, arguments.seconds)
         tables |= store_tables(Path(folder), arguments.rounds, arguments.seconds)
     tables["augmentation, 16 x 112 x 112"] = measure(augmentations(), arguments.rounds, arguments.seconds)
-    write(tables, arguments.out)
+    write_report(
+        "Clips of 16 frames per second",
+        {title: with_shares(rates) for title, rates in tables.items()},
+        machine_facts(PACKAGES, threads=1),
+        arguments.out / "decoding",
+    )
 
 
 def measure(readers: dict[str, Read], rounds: int, seconds: float) -> dict[str, float]:
@@ -191,34 +194,10 @@ def augmentations() -> dict[str, Read]:
     }
 
 
-def write(tables: dict[str, dict[str, float]], out: Path) -> None:
-    """The tables as Markdown and JSON, with machine and versions."""
-    out.mkdir(parents=True, exist_ok=True)
-    machine = {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread",
-        "python": platform.python_version(),
-        "versions": {name: installed for name in PACKAGES if (installed := _version(name))},
-        "command": "python experiments/benchmarks/decoding.py --out experiments/results/decoding",
-    }
-    lines = ["# Clips of 16 frames per second", ""]
-    for title, rows in tables.items():
-        fastest = max(rows.values())
-        lines += [f"## {title}", "", "| | clips/s | of the fastest |", "|---|---|---|"]
-        lines += [f"| {name} | {rate:,.1f} | {rate / fastest:.2f} |" for name, rate in rows.items()]
-        lines.append("")
-    lines += ["```", json.dumps(machine, indent=1), "```", ""]
-    (out / "decoding.md").write_text("\n".join(lines), encoding="utf-8")
-    (out / "decoding.json").write_text(
-        json.dumps({**machine, "tables": tables}, indent=1) + "\n", encoding="utf-8"
-    )
-    print("\n".join(lines))
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def with_shares(rates: dict[str, float]) -> dict[str, Row]:
+    """Each rate, and its share of the fastest."""
+    fastest = max(rates.values())
+    return {name: {"clips/s": rate, "of the fastest": rate / fastest} for name, rate in rates.items()}
 
 
 if __name__ == "__main__":
