@@ -44,6 +44,7 @@ class MonitorConfig(Config):
             )
         if self.column is None and self.fit_split != fields["fit_split"].default:
             raise ValueError("fit_split does nothing without labels; set column, or leave it out")
-        if self.keep_best is not None and self.split == "test":
-            raise ValueError("keep_best would choose on the test split; set split to another one")
+        for key, split in (("split", self.split), ("fit_split", self.fit_split)):
+            if self.keep_best is not None and split == "test":
+                raise ValueError(f"keep_best would choose on the test split; set {key} to another one")
         return self

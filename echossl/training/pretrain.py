@@ -28,6 +28,7 @@ from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
 from echossl.training.distributed import process_group, require_same_step, share_batch_norm, writer_first
+from echossl.training.fit import require_shapes
 from echossl.training.gradient_cache import require_partwise
 from echossl.training.hardware import Hardware
 from echossl.training.learner import Learner
@@ -224,9 +225,11 @@ def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame)
     if config.micro_batch is not None:
         require_partwise(objective)
     objective.attach(encoder)
-    if config.start != "random":
+    if config.start != "random" and rank() == 0:
         logger.warning("%s", start.as_text())
-    return Learner(encoder, objective)
+    learner = Learner(encoder, objective)
+    require_shapes(learner)
+    return learner
 
 
 def build_clips(

@@ -19,7 +19,11 @@ from echossl.training.pretrain import pretrain
 NO_EFFECT = [
     ({"column": "severe_as"}, "every is 0, so column would do nothing"),
     ({"every": 2, "fit_split": "val"}, "fit_split does nothing without labels"),
-    ({"every": 2, "keep_best": "effective_rank", "split": "test"}, "choose on the test split"),
+    ({"every": 2, "keep_best": "effective_rank", "split": "test"}, "test split; set split"),
+    (
+        {"every": 2, "column": "severe_as", "keep_best": "knn_auroc", "fit_split": "test"},
+        "test split; set fit_split",
+    ),
 ]
 
 

@@ -100,6 +100,16 @@ def test_the_best_encoder_is_that_of_its_step(labelled: DataConfig, tmp_path: Pa
     assert kept.metadata.provenance["best_labels"] == "none"
 
 
+@pytest.mark.parametrize(("figure", "labels"), [("knn_auroc", "severe_as"), ("embedding_std", "none")])
+def test_the_best_encoder_says_whether_labels_chose_it(
+    labelled: DataConfig, tmp_path: Path, figure: str, labels: str
+) -> None:
+    """Labels that are looked at beside a figure that does without them have not chosen."""
+    pretrain(config(labelled, tmp_path / "run", WATCH | {"keep_best": figure}))
+    kept = echossl.load(tmp_path / "run" / FILE_NAME)
+    assert kept.metadata.provenance["best_labels"] == labels
+
+
 def test_the_best_encoder_can_be_a_start(labelled: DataConfig, tmp_path: Path) -> None:
     pretrain(config(labelled, tmp_path / "first", WATCH))
     best = tmp_path / "first" / FILE_NAME

@@ -114,6 +114,9 @@ FAULTS: list[tuple[dict[str, Any], type[UserError], str]] = [
     ({"batch_size": 9}, UserError, "batch of 9 patients cannot be drawn from 8"),
     ({"objectives": [{"name": "contrastive"}] * 2}, ConfigError, "contrastive is named twice"),
     ({"hardware": {"device": "cuda:9"}}, ConfigError, "GPUs"),
+    # what only network and objective together cannot take
+    ({"objectives": [{"name": "contrastive", "dense_grid": 4}]}, UserError, "dense_grid is 4.* 1 x 1 places"),
+    ({"objectives": [{"name": "segment_order", "num_segments": 4}]}, UserError, "found clips of 1 frames"),
 ]
 
 

@@ -72,9 +72,11 @@ class Monitor(ABC):
 
     Attributes:
         chooses: those of its figures of which a larger one is a better encoder.
+        uses_labels: whether its figures depend on them.
     """
 
     chooses: tuple[str, ...] = ()
+    uses_labels: bool = False
 
     def __init__(self, config: MonitorConfig, videos: pd.DataFrame) -> None:
         self.config = config

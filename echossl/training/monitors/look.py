@@ -123,5 +123,8 @@ class Looks:
         settings = self._settings
         if settings.keep_best is None:
             return None
-        notes = {"best_split": settings.split, "best_labels": settings.column or "none"}
+        looks = self._watched.monitors
+        by_labels = any(monitor.uses_labels and settings.keep_best in monitor.chooses for monitor in looks)
+        labels = settings.column if by_labels and settings.column else "none"
+        notes = {"best_split": settings.split, "best_labels": labels}
         return BestEncoder(self._watched.config.out, settings.keep_best, notes)

@@ -16,6 +16,7 @@ class NearestNeighbours(Monitor):
     """AUROC over the studies of ``split``, scored by their 20 nearest studies of ``fit_split`` (cosine)."""
 
     chooses = ("knn_auroc",)
+    uses_labels = True
 
     @staticmethod
     def is_wanted(config: MonitorConfig) -> bool:

@@ -23,6 +23,7 @@ class LinearProbe(Monitor):
     """
 
     chooses = ("probe_auroc",)
+    uses_labels = True
 
     @staticmethod
     def is_wanted(config: MonitorConfig) -> bool:
