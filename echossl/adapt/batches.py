@@ -36,15 +36,24 @@ class LabelledVideos:
         return self._targets[[self._places[row] for row in rows]]
 
 
-def labelled_sampler(videos: pd.DataFrame, config: FinetuneConfig, clip: ClipConfig) -> BalancedSampler:
-    """Batches with as many patients of each stratum.
+def labelled_sampler(
+    videos: pd.DataFrame, config: FinetuneConfig, clip: ClipConfig, *, balanced: bool = True
+) -> BalancedSampler:
+    """Batches with as many patients of each stratum, or as large ones of all patients alike.
 
     Args:
         videos: labelled videos of a budget.
         config: patients of each class, seed.
         clip: which frames make a clip.
+        balanced: as many patients of each stratum.
     """
-    return BalancedSampler(videos, patients_per_class=config.patients_per_class, clip=clip, seed=config.seed)
+    return BalancedSampler(
+        videos,
+        patients_per_class=config.patients_per_class,
+        clip=clip,
+        seed=config.seed,
+        balanced=balanced,
+    )
 
 
 def study_targets(videos: pd.DataFrame) -> npt.NDArray[np.float32]:

@@ -11,7 +11,6 @@ from echossl.adapt.batches import study_targets
 from echossl.adapt.budget import Budget, draw_budget, of_split, readable
 from echossl.adapt.pixels import fit_pixels, study_features
 from echossl.adapt.predictions import scored_studies, write_predictions
-from echossl.adapt.scores import study_outputs
 from echossl.adapt.search import choose_within_budget
 from echossl.adapt.start import start_encoder
 from echossl.adapt.tasks import Task, resolve_task
@@ -98,13 +97,14 @@ def adapt(
     start = start_encoder(config, store, of_split(table, config.train_split))
     trainer, more = trainer_for(start, store, budget, config, hardware)
     chosen = choose_within_budget(trainer, budget, config.recipe)
-    save_classifier(*trainer.classifier(), trainer.task.settings, config.out / MODEL_NAME)
+    save_classifier(*trainer.classifier(), trainer.task.settings, config.out / MODEL_NAME, trainer.pooling())
     facts = {
         **chosen.facts(),
+        "validation_share": config.labels.validation_share,
         **more,
         "hardware": {"device": str(hardware.device), "precision": hardware.precision},
     }
-    studies, outputs = study_outputs(test, trainer.video_logits(test["row"].tolist()))
+    studies, outputs = trainer.study_outputs(test)
     return Outcome(scored_studies(trainer.task, studies, outputs), facts)
 
 

@@ -15,6 +15,13 @@ from echossl.adapt.budget import Budget
 from echossl.adapt.embed import mean_logits
 from echossl.adapt.features import VideoFeatures
 from echossl.adapt.selection import Trainer
+from echossl.adapt.study_pooling import (
+    make_attention,
+    pooled_outputs,
+    studies_of,
+    whole_studies,
+    with_attention,
+)
 from echossl.adapt.tasks import resolve_task
 from echossl.augment import Augmentation
 from echossl.config.adapt import FinetuneConfig, FrozenRecipe
@@ -22,6 +29,8 @@ from echossl.config.training import OptimiserConfig
 from echossl.data.clips import ClipRequest
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
+from echossl.encoders.attention import GatedAttention
+from echossl.encoders.classifier import StudyPooling
 from echossl.training.encoding import encode
 from echossl.training.hardware import Hardware
 from echossl.training.optimiser import build_optimiser, learning_rate, set_learning_rate
@@ -38,12 +47,14 @@ class HeadBatch:
     Attributes:
         rows: (clips,) store row of each clip.
         views: (clips,) which of the video's augmented views.
-        targets: (clips, k) float32.
+        targets: (clips, k) float32; with attention (items, k).
+        items: with attention, which item each clip belongs to, (clips,) int64.
     """
 
     rows: npt.NDArray[np.int64]
     views: npt.NDArray[np.int64]
     targets: Tensor
+    items: Tensor | None = None
 
 
 class FrozenTrainer(Trainer):
@@ -79,7 +90,7 @@ class FrozenTrainer(Trainer):
         self.recipe = recipe
         self.hardware = hardware
         self.task = resolve_task(config.labels)
-        self.head = self.task.make_head(encoder.dim)
+        self.head, self.attention = self._new_head()
         self.features = VideoFeatures(self.encoder, store, config=config, hardware=hardware)
         self._augmented = self._augmented_features(budget)
         self._scale = torch.stack(list(self._augmented.values())).std().clamp_min(1e-6)
@@ -91,12 +102,16 @@ class FrozenTrainer(Trainer):
     def updates(self, videos: pd.DataFrame) -> Iterator[int]:
         """Train a head from zero; see the base class."""
         labelled = LabelledVideos(videos, resolve_task(self.config.labels))
-        self.task, self.head = labelled.task, labelled.task.make_head(self.encoder.dim)
+        self.task = labelled.task
+        self.head, self.attention = self._new_head()
         schedule = OptimiserConfig(**self.recipe.model_dump(include=set(OptimiserConfig.model_fields)))
-        optimiser = build_optimiser(self.head, schedule)
+        optimiser = build_optimiser(with_attention(self.head, self.attention), schedule)
         for step, batch in enumerate(self._batches(videos)):
             set_learning_rate(optimiser, learning_rate(step, schedule))
-            loss = self.task.loss(self.head(self._features(batch)), batch.targets)
+            features = self._features(batch)
+            if self.attention is not None and batch.items is not None:
+                features = self.attention(features, batch.items)
+            loss = self.task.loss(self.head(features), batch.targets)
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
@@ -114,20 +129,42 @@ class FrozenTrainer(Trainer):
             head.get_parameter("weight").div_(self._scale)
         return self.encoder, head
 
+    def study_outputs(self, videos: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
+        """Pooled over the videos of each study; see the base class."""
+        (_, head), pooling = self.classifier(), self.pooling()
+        features = self.features.clips(videos["row"].tolist())
+        return pooled_outputs(videos, features, head, pooling=pooling.name, attention=pooling.attention)
+
+    def pooling(self) -> StudyPooling:
+        """Pooling of features as they are."""
+        attention = copy.deepcopy(self.attention)
+        if attention is not None:
+            with torch.no_grad():
+                for layer in (attention.content, attention.gate):
+                    layer.weight.div_(self._scale)
+        return StudyPooling(self.recipe.pooling, attention)
+
+    def _new_head(self) -> tuple[nn.Module, GatedAttention | None]:
+        dim = self.encoder.dim
+        return self.task.make_head(dim), make_attention(self.recipe, dim, seed=self.config.seed)
+
     def _features(self, batch: HeadBatch) -> Tensor:
         pairs = zip(batch.rows.tolist(), batch.views.tolist(), strict=True)
         return torch.stack([self._augmented[pair] for pair in pairs]) / self._scale
 
     def _batches(self, videos: pd.DataFrame) -> Iterator[HeadBatch]:
         """The batches of a training on these videos, one per update."""
-        labelled = LabelledVideos(videos, self.task)
+        labelled, studies = LabelledVideos(videos, self.task), studies_of(videos)
         sampler = labelled_sampler(videos, self.config, self.encoder.metadata.clip)
         for step in range(self.recipe.steps):
             draw = sampler.draw(step)
-            rows = np.array([request.row for item in draw.items for request in item])
+            rows, items = [request.row for item in draw.items for request in item], None
+            if self.recipe.attends:
+                rows, items = whole_studies(draw, studies)
             generator = np.random.default_rng((VIEW_OF_STEP, self.config.seed, step))
             views = generator.integers(self.recipe.augmented_views, size=len(rows))
-            yield HeadBatch(rows, views, labelled.targets(rows.tolist()))
+            labelled_rows = rows if items is None else [item[0].row for item in draw.items]
+            yield HeadBatch(np.array(rows), views, labelled.targets(labelled_rows), items)
 
     def _augmented_features(self, budget: Budget) -> dict[tuple[int, int], Tensor]:
         """Features of every (row, view) that some update of either training will ask for."""

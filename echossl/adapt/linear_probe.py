@@ -1,6 +1,7 @@
 """Recipe ``probe``: a regularised linear model of what the encoder, left as it is, says of studies."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +15,13 @@ from echossl.adapt.embed import mean_logits
 from echossl.adapt.features import VideoFeatures
 from echossl.adapt.linear import fit_head
 from echossl.adapt.logistic import standardised_logistic
+from echossl.adapt.scores import study_outputs
 from echossl.adapt.selection import Trainer
 from echossl.adapt.tasks import Task, resolve_task
 from echossl.config.adapt import FinetuneConfig
 from echossl.data.store import ClipStore
 from echossl.encoders import Encoder
+from echossl.encoders.classifier import StudyPooling
 from echossl.training.hardware import Hardware
 
 Floats = npt.NDArray[np.floating]
@@ -36,6 +39,7 @@ class ProbeTrainer(Trainer):
         config: clips of a video, task.
         strength: C until another is asked for.
         hardware: device and precision of the encoder.
+        pooling: of what is said of the videos of a study.
     """
 
     def __init__(
@@ -46,11 +50,13 @@ class ProbeTrainer(Trainer):
         config: FinetuneConfig,
         strength: float,
         hardware: Hardware,
+        pooling: Literal["mean", "max"] = "mean",
     ) -> None:
         self.encoder = encoder.eval().requires_grad_(requires_grad=False)
         self.features = VideoFeatures(self.encoder, store, config=config, hardware=hardware)
         self.config = config
         self.inverse_regularisation = strength
+        self._pooling = pooling
         self.task = resolve_task(config.labels)
         self.head = self.task.make_head(encoder.dim)
 
@@ -76,6 +82,14 @@ class ProbeTrainer(Trainer):
     def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
         """Mean output over each video's clips."""
         return mean_logits(self.head, self.features.clips(rows))
+
+    def study_outputs(self, videos: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
+        """Mean or largest output over the videos of each study; see the base class."""
+        return study_outputs(videos, self.video_logits(videos["row"].tolist()), pooling=self._pooling)
+
+    def pooling(self) -> StudyPooling:
+        """Mean or maximum."""
+        return StudyPooling(self._pooling)
 
     def classifier(self) -> tuple[Encoder, nn.Module]:
         """Encoder, and the head of the last fit."""

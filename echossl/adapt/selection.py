@@ -16,6 +16,7 @@ from echossl.adapt.budget import Budget
 from echossl.adapt.scores import study_outputs
 from echossl.adapt.tasks import Task
 from echossl.encoders import Encoder
+from echossl.encoders.classifier import StudyPooling
 from echossl.progress import track
 
 
@@ -51,6 +52,18 @@ class Trainer(ABC):
     @abstractmethod
     def video_logits(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
         """Outputs (videos, outputs) of store rows by the classifier as it is now."""
+
+    def study_outputs(self, videos: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
+        """What the classifier as it is now says of studies; see :func:`echossl.adapt.scores.study_outputs`.
+
+        Args:
+            videos: ``row, patient_id, study_id`` of their videos.
+        """
+        return study_outputs(videos, self.video_logits(videos["row"].tolist()))
+
+    def pooling(self) -> StudyPooling:
+        """How the videos of a study become one answer, for features as the encoder gives them."""
+        return StudyPooling()
 
     @abstractmethod
     def classifier(self) -> tuple[Encoder, nn.Module]:
@@ -110,7 +123,7 @@ def _updates(trainer: Trainer, videos: pd.DataFrame, count: int, label: str) -> 
 
 
 def _look(trainer: Trainer, videos: pd.DataFrame, step: int) -> Look:
-    _, outputs = study_outputs(videos, trainer.video_logits(videos["row"].tolist()))
+    _, outputs = trainer.study_outputs(videos)
     task, targets = trainer.task, study_targets(videos)
     weights = task.balanced_weights(targets)
     loss = task.loss(torch.tensor(outputs), torch.tensor(targets).double(), class_weights=weights)

@@ -15,7 +15,6 @@ from echossl.config.recipes import (
     FullRecipe,
     PixelRecipe,
     ProbeRecipe,
-    ProbeSettings,
     ProbeThenFullRecipe,
 )
 from echossl.data.store import ClipStore
@@ -57,10 +56,16 @@ def trainer_for(
 
 
 def _probe(
-    start: Encoder, store: ClipStore, settings: ProbeSettings, config: FinetuneConfig, hardware: Hardware
+    start: Encoder, store: ClipStore, recipe: ProbeRecipe, config: FinetuneConfig, hardware: Hardware
 ) -> ProbeTrainer:
-    strength = settings.inverse_regularisations[0]
-    return ProbeTrainer(hardware.place(start), store, config=config, strength=strength, hardware=hardware)
+    return ProbeTrainer(
+        hardware.place(start),
+        store,
+        config=config,
+        strength=recipe.inverse_regularisations[0],
+        hardware=hardware,
+        pooling=recipe.pooling,
+    )
 
 
 def _probe_then_full(
@@ -72,8 +77,8 @@ def _probe_then_full(
     hardware: Hardware,
 ) -> tuple[Trainer, dict[str, Any]]:
     # the probe switches off the gradient of its encoder
-    probe = _probe(copy.deepcopy(start), store, recipe.probe, config, hardware)
     alone = ProbeRecipe(inverse_regularisations=recipe.probe.inverse_regularisations)
+    probe = _probe(copy.deepcopy(start), store, alone, config, hardware)
     chosen = choose_within_budget(probe, budget, alone)
     trainer = FullTrainer(
         start, store, config=config, recipe=recipe, hardware=hardware, first_head=probe.head_for

@@ -1,8 +1,8 @@
 """Settings of the recipes of adaptation: how the labels of the budget are used."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from echossl.config.base import Config
 
@@ -65,7 +65,29 @@ def _filled(**lists: Rates) -> dict[str, Rates]:
     return {name: values for name, values in lists.items() if values}
 
 
-class FrozenRecipe(Config):
+class Pooled(Config):
+    """How the videos of a study become one answer."""
+
+    pooling: Literal["mean", "max", "attention"] = Field(
+        "mean",
+        description="Mean or maximum of what is said of a study's videos, trained video by video; or gated "
+        "attention, trained with studies as items (frozen: all videos; full and lpft: those of the batch).",
+    )
+    attention_width: int = Field(32, ge=1, description="Hidden units of the attention.")
+
+    @model_validator(mode="after")
+    def _width_has_an_effect(self) -> Self:
+        if self.attention_width != type(self).model_fields["attention_width"].default and not self.attends:
+            raise ValueError("attention_width has no effect without pooling attention")
+        return self
+
+    @property
+    def attends(self) -> bool:
+        """Whether there is attention to be trained."""
+        return self.pooling == "attention"
+
+
+class FrozenRecipe(Pooled):
     """Encoder frozen in evaluation mode; a linear head is trained on features of augmented clips."""
 
     name: Literal["frozen"] = "frozen"
@@ -84,7 +106,7 @@ class FrozenRecipe(Config):
         return self.search.lists()
 
 
-class FullSettings(Config):
+class FullSettings(Pooled):
     """How all layers are trained."""
 
     steps: int = Field(80, ge=1, description="Most updates; the number is chosen on the validation patients.")
@@ -110,6 +132,14 @@ class FullSettings(Config):
     )
     dropout: float = Field(
         0.0, ge=0, lt=1, description="Share of the features that is dropped before the linear layer."
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of each label that is spread evenly over all classes."
+    )
+    balance: Literal["sampler", "loss"] = Field(
+        "sampler",
+        description="Batches with as many patients of each class, or of all patients alike, each class "
+        "weighted in the loss by its rareness in the budget.",
     )
     search: FullSearch = Field(FullSearch(), description="Settings chosen on the validation patients.")
 
@@ -139,6 +169,9 @@ class ProbeRecipe(ProbeSettings):
     """Logistic or ridge regression on the mean features of a study's videos, in evaluation mode."""
 
     name: Literal["probe"] = "probe"
+    pooling: Literal["mean", "max"] = Field(
+        "mean", description="Mean or maximum of what is said of a study's videos; fitted to mean features."
+    )
 
     @property
     def steps(self) -> int:

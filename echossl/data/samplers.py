@@ -156,17 +156,30 @@ class BalancedSampler:
         patients_per_class: patients of each class in a batch.
         clip: which frames make a clip.
         seed: seed of all draws.
+        balanced: False draws from all patients alike, as many as otherwise, whatever their class; the labels
+            of the draw are then all 0.
 
     Raises:
         UserError: if a label is missing or there is only one class.
     """
 
-    def __init__(self, table: pd.DataFrame, *, patients_per_class: int, clip: ClipConfig, seed: int) -> None:
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        *,
+        patients_per_class: int,
+        clip: ClipConfig,
+        seed: int,
+        balanced: bool = True,
+    ) -> None:
         if table["label"].isna().any():
             raise UserError("labels: some videos are not assessed; take only the rows that have a label")
         self.classes = sorted(set(table["label"]))
         if len(self.classes) < 2:
             raise UserError(f"labels: found the classes {self.classes}, expected two or more")
+        if not balanced:
+            patients_per_class *= len(self.classes)
+            table, self.classes = table.assign(label=0.0), [0.0]
         self.patients = sorted(set(table["patient_id"]))
         self.patients_per_class = patients_per_class
         self.clip = clip

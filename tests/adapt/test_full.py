@@ -61,7 +61,7 @@ def test_looking_at_the_validation_patients_changes_nothing(toy, tmp_path) -> No
 def test_updates_equal_a_loop_written_out(toy, tmp_path) -> None:
     trainer, budget = _trainer(toy, tmp_path)
     found = _run(trainer, budget.videos, 3)
-    encoder, head = trainer._from_start()
+    encoder, head, _ = trainer._from_start()
     matrices = [p for p in encoder.parameters() if p.ndim > 1]
     vectors = [p for p in encoder.parameters() if p.ndim == 1]
     optimiser = torch.optim.AdamW(

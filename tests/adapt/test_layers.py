@@ -138,7 +138,7 @@ def test_frozen_batch_norm_uses_its_statistics_and_trains_its_weights(toy, tmp_p
 def test_updates_with_frozen_parts_equal_a_loop_written_out(toy, tmp_path) -> None:
     trainer, budget = trainer_of(toy, tmp_path, freeze_stages=1, batch_norm="frozen", layer_decay=0.5)
     found = run(trainer, budget.videos)
-    encoder, head = trainer._from_start()
+    encoder, head, _ = trainer._from_start()
     encoder.eval()  # without dropout, evaluation mode differs in batch norm only
     trained = [(stage, 0.5**depth) for depth, stage in enumerate(reversed(STAGES[1:]), start=1)]
     groups = []
