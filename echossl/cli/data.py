@@ -142,9 +142,11 @@ def augment_preview(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say which decoders are usable here, and what to install for those that are not."""
+    """Say which decoders are usable here, what to install for the others, and what training would run on."""
     from dataclasses import asdict
 
+    from echossl.config.training import HardwareConfig
+    from echossl.training.hardware import Hardware
     from echossl.video.backends import describe_backends
 
     states = describe_backends()
@@ -154,6 +156,7 @@ def doctor(as_json: AsJson = False) -> None:
     for state in states:
         verdict = f"ok {state.version}".rstrip() if state.usable else f"not usable: {state.reason}"
         typer.echo(f"{state.name:<24} {verdict}\n{'':<24} {state.reads}")
+    typer.echo(f"{'hardware':<24} {Hardware.resolve(HardwareConfig())}")
 
 
 def _shares(words: list[str]) -> dict[str, float]:
