@@ -35,10 +35,17 @@ def require_frames(architecture: EncoderConfig, num_frames: int) -> None:
 def require_same_motion(source: str, theirs: EncoderConfig, ours: EncoderConfig) -> None:
     """Refuse weights that were trained on another motion than the encoder sees; those of grey values may do.
 
+    Neither can one network start from two streams, whose names fit it twice, nor two from one.
+
     Raises:
         UserError: naming the file and what to set.
     """
-    for there, here in zip(_networks(theirs), _networks(ours), strict=False):
+    if len(_networks(theirs)) != len(_networks(ours)):
+        raise UserError(
+            f"start {source}: found a {theirs.name}, expected a {ours.name}; set encoder to that of the "
+            "start, or start from the file of one stream"
+        )
+    for there, here in zip(_networks(theirs), _networks(ours), strict=True):
         if there.motion != "none" and (there.motion, there.motion_scale) != (here.motion, here.motion_scale):
             raise UserError(
                 f"start {source}: found a {there.name} with motion {there.motion!r} and motion_scale "

@@ -40,6 +40,7 @@ PUBLISHED: tuple[tuple[str, float], ...] = (
     ("RTX 4080", 97.5),
     ("RTX 3090 Ti", 80.0),
     ("RTX 3090", 71.0),
+    ("RTX 3080 Ti", 68.2),
     ("RTX 3080", 59.5),
 )
 # of these the name does not say how much of the whole device there is

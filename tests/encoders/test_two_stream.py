@@ -149,9 +149,17 @@ def test_a_joined_file_is_a_start_and_brings_the_statistics_of_its_streams(tmp_p
     torch.testing.assert_close(load(tmp_path / "again.safetensors")(clips), encoder(clips))
 
 
+@pytest.mark.parametrize("motion", ["none", "only"])
+def test_one_network_does_not_start_from_two_streams(tmp_path: Path, motion: str) -> None:
+    """The names of both fit it, and the first would be taken, also where the second is meant."""
+    save_encoder(make(ALIKE), tmp_path / "encoder.safetensors")
+    with pytest.raises(UserError, match=r"found a two_stream, expected a compact3d; set encoder"):
+        load_start(make(Compact3DConfig(width=4, motion=motion)), tmp_path)
+
+
 def test_a_start_of_one_stream_is_refused(tmp_path: Path) -> None:
     save_encoder(make(Compact3DConfig(width=4)), tmp_path / "encoder.safetensors")
-    with pytest.raises(UserError, match="of the weights of the encoder two_stream"):
+    with pytest.raises(UserError, match="found a compact3d, expected a two_stream"):
         load_start(make(ALIKE), tmp_path)
 
 

@@ -23,6 +23,7 @@ CPU = torch.device("cpu")
         ("Tesla V100-SXM2-32GB", 125.0),
         ("NVIDIA L4", 121.0),
         ("NVIDIA L40S", 362.1),
+        ("NVIDIA GeForce RTX 3080 Ti", 68.2),
         ("NVIDIA GeForce RTX 3090", 71.0),
         ("NVIDIA GeForce RTX 3090 Ti", 80.0),
         ("NVIDIA RTX 6000 Ada Generation", 364.2),
