@@ -15,8 +15,8 @@ from echossl.distributed import rank, world_size
 from echossl.training.distributed import process_group
 from echossl.training.learner import Learner, update
 from echossl.training.optimiser import build_optimiser
+from echossl.training.parts import Parts, build_parts
 from echossl.training.peak import counted, peak_of
-from echossl.training.pretrain import Parts, build_parts
 
 STATES_PER_WEIGHT = 2  # AdamW keeps two numbers for each
 

@@ -1,49 +1,33 @@
 """``echossl pretrain``: from a manifest and a clip store to ``encoder.safetensors``."""
 
 import json
-import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 
-from echossl import __version__
 from echossl.augment import Augmentation
 from echossl.config.training import PretrainConfig
-from echossl.data.clips import PairSampler, TrainingClips
-from echossl.data.manifest import read_manifest
-from echossl.data.samplers import Sampler
-from echossl.data.store import ClipStore
-from echossl.data.study_pairs import StudyPairSampler
-from echossl.distributed import rank, world_size
-from echossl.encoders import EncoderMetadata, build_encoder
+from echossl.data.clips import TrainingClips
+from echossl.distributed import rank
 from echossl.encoders.files import FILE_NAME, save_encoder
-from echossl.encoders.start import load_start
-from echossl.errors import UserError
-from echossl.objectives import build_objectives
 from echossl.runs import RunFolder
 from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
 from echossl.training.checkpoint import Checkpoints
-from echossl.training.distributed import process_group, require_same_step, share_batch_norm, writer_first
-from echossl.training.fit import require_shapes
-from echossl.training.gradient_cache import require_partwise
+from echossl.training.distributed import process_group, require_same_step, writer_first
 from echossl.training.hardware import Hardware
 from echossl.training.learner import Learner
 from echossl.training.logging import FILE_NAME as METRICS_NAME
 from echossl.training.logging import Log, MetricsLog
 from echossl.training.loop import Training, train
 from echossl.training.monitors.best import read_best
-from echossl.training.monitors.look import Looks, Watched
+from echossl.training.monitors.look import Looks
 from echossl.training.optimiser import build_optimiser
+from echossl.training.parts import Parts, build_parts
 from echossl.training.prefetch import device_batches
-from echossl.training.statistics import grey_statistics
 from echossl.training.tensorboard_log import open_tensorboard, require_tensorboard
 from echossl.training.wandb_log import open_wandb, require_wandb, wandb_mode
-
-logger = logging.getLogger(__name__)
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -77,43 +61,6 @@ def pretrain(config: PretrainConfig) -> Path:
             if rank() == 0:
                 run.finish(summarise(config, parts.learner, parts.hardware, parts.table))
         return encoder_file
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a run is made of, before anything is written.
-
-    Attributes:
-        hardware: device and precision.
-        store: the clips.
-        table: the videos that are trained on.
-        learner: with random weights, or those it starts from, on the device.
-        clips: the batches.
-        watched: what the monitors look at; None without monitors.
-    """
-
-    hardware: Hardware
-    store: ClipStore
-    table: pd.DataFrame
-    learner: Learner
-    clips: TrainingClips
-    watched: Watched | None = None
-
-
-def build_parts(config: PretrainConfig) -> Parts:
-    """Make everything that can fail because of the settings; writes nothing.
-
-    Raises:
-        UserError: if settings, manifest or store are wrong.
-    """
-    hardware = Hardware.resolve(config.hardware)
-    store, table = select_videos(config)
-    learner = build_learner(config, store, table)
-    clips = build_clips(config, learner, store, table)
-    watched = Watched.build(config, store)
-    if config.hardware.sync_batch_norm:
-        share_batch_norm(learner, hardware.device)
-    return Parts(hardware, store, table, hardware.place(learner), clips, watched)
 
 
 def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
@@ -183,106 +130,6 @@ def show_examples(training: Training, clips: TrainingClips, run: RunFolder) -> N
     write_examples(clips, training.augmentation, path, count=config.example_clips)
     for log in training.logs:
         log.media(0, "example_clips", path)
-
-
-def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:
-    """The store, and the manifest's rows of the split that is trained on, with their places in the store.
-
-    Raises:
-        UserError: if the split has no videos.
-    """
-    manifest = read_manifest(config.data.manifest, files_needed=False)
-    if "split" in manifest:
-        found = sorted(set(manifest["split"]))
-        manifest = manifest[manifest["split"] == config.split]
-        if manifest.empty:
-            raise UserError(
-                f"{config.data.manifest}: column split: no video of split {config.split!r}, found "
-                f"{', '.join(repr(name) for name in found)}; set split to one of them"
-            )
-    store = ClipStore.open(config.data.store)
-    return store, store.rows_for(manifest)
-
-
-def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame) -> Learner:
-    """Encoder and objective; random weights depend on the seed alone, those of a start are read from it."""
-    mean, std = grey_statistics(store, table["row"].to_numpy(), config.grey)
-    metadata = EncoderMetadata(
-        architecture=config.encoder,
-        clip=config.clip,
-        size=store.size,
-        grey=config.grey,
-        mean=mean,
-        std=std,
-        provenance=provenance(config, table),
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        encoder = build_encoder(metadata)
-        start = load_start(encoder, config.start)
-        objective = build_objectives(config.objectives, encoder.dim)
-    objective.check(config.clip)
-    if config.micro_batch is not None:
-        require_partwise(objective)
-    objective.attach(encoder)
-    if config.start != "random" and rank() == 0:
-        logger.warning("%s", start.as_text())
-    learner = Learner(encoder, objective)
-    require_shapes(learner)
-    return learner
-
-
-def build_clips(
-    config: PretrainConfig, learner: Learner, store: ClipStore, table: pd.DataFrame
-) -> TrainingClips:
-    """The batches that the objective asks for, this process's share of them.
-
-    Raises:
-        UserError: if the batch cannot be shared evenly by the processes.
-    """
-    if config.batch_size % world_size():
-        raise UserError(
-            f"batch_size: {config.batch_size} patients cannot be shared evenly by {world_size()} processes; "
-            f"make it a multiple of {world_size()}"
-        )
-    return TrainingClips(
-        store,
-        build_sampler(config, learner, table),
-        steps=config.optimiser.steps,
-        rank=rank(),
-        world_size=world_size(),
-    )
-
-
-def build_sampler(config: PretrainConfig, learner: Learner, table: pd.DataFrame) -> Sampler:
-    """What the batches are made of, as the settings and the objectives ask for."""
-    if config.pairs == "all_pairs":
-        return StudyPairSampler(table, batch_size=config.batch_size, clip=config.clip, seed=config.seed)
-    return PairSampler(
-        table,
-        positives=learner.objective.positives or "two_videos",
-        num_clips=learner.objective.num_clips,
-        batch_size=config.batch_size,
-        clip=config.clip,
-        seed=config.seed,
-    )
-
-
-def provenance(config: PretrainConfig, table: pd.DataFrame) -> dict[str, str]:
-    """What is kept in the weights' file about their origin; names only, no paths of this machine."""
-    return {
-        "command": "pretrain",
-        "run": config.out.absolute().name,
-        "manifest": config.data.manifest.name,
-        "patients": str(table["patient_id"].nunique()),
-        "videos": str(len(table)),
-        "objectives": " + ".join(objective.name for objective in config.objectives),
-        "steps": str(config.optimiser.steps),
-        "batch_size": str(config.batch_size),
-        "seed": str(config.seed),
-        "echossl": __version__,
-        "torch": torch.__version__,
-    }
 
 
 def summarise(

@@ -25,9 +25,9 @@ from echossl.training.checkpoint import Checkpoints
 from echossl.training.dry_run import forget_peak_memory, peak_memory
 from echossl.training.loop import Training, make_step
 from echossl.training.optimiser import build_optimiser
+from echossl.training.parts import build_parts
 from echossl.training.peak import counted
 from echossl.training.prefetch import device_batches
-from echossl.training.pretrain import build_parts
 
 MIB = 2**20
 

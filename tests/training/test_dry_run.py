@@ -12,7 +12,8 @@ from echossl.config.training import PretrainConfig
 from echossl.errors import UserError
 from echossl.training.compilation import why_not_compiled
 from echossl.training.dry_run import DryRun, dry_run
-from echossl.training.pretrain import build_parts, pretrain
+from echossl.training.parts import build_parts
+from echossl.training.pretrain import pretrain
 
 
 def config(store: DataConfig, out: Path, **changes: object) -> PretrainConfig:

@@ -12,8 +12,8 @@ from echossl.config.training import HardwareConfig, PretrainConfig
 from echossl.data.clips import Batch, TrainingClips
 from echossl.errors import EchosslError
 from echossl.training.hardware import Hardware
+from echossl.training.parts import build_parts
 from echossl.training.prefetch import device_batches, one_ahead, read_ahead
-from echossl.training.pretrain import build_parts
 
 STEPS = 6
 Ahead = Callable[[Iterator[int]], Iterator[int]]

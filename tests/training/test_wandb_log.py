@@ -19,7 +19,8 @@ from echossl.errors import ConfigError
 from echossl.runs import RunFolder
 from echossl.training.examples import write_examples
 from echossl.training.logging import NoLog
-from echossl.training.pretrain import pretrain, select_videos
+from echossl.training.parts import select_videos
+from echossl.training.pretrain import pretrain
 from echossl.training.wandb_log import open_wandb, require_wandb, wandb_mode
 
 SMALL: dict[str, Any] = {
