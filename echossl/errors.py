@@ -48,9 +48,13 @@ class ShortVideoError(DecodeError):
 
 
 def reason_of(error: UserError, path: str | Path) -> str:
-    """Why a file cannot be used, without its name, which stands beside the reason in every table."""
+    """Why a file cannot be used, without its name, which stands beside the reason in every table.
+
+    Of a folder of frames it names the picture that is to blame.
+    """
     if isinstance(error, DecodeError):
-        return error.reason
+        is_inside = Path(path) in error.path.parents
+        return f"{error.path.relative_to(path)}: {error.reason}" if is_inside else error.reason
     return str(error).removeprefix(f"{path}: ")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from echossl.video.doppler import blank_doppler
 from echossl.video.grey import to_grey
 from echossl.video.reader import VideoReader
+from echossl.video.sampling import spread_indices
 
 FRAMES_PER_BLOCK = 64
 MOST_BYTES_PER_BLOCK = 192 * 2**20
@@ -56,8 +57,7 @@ def read_colours(reader: VideoReader) -> tuple[np.ndarray, int]:
         uint8 (n, rows, columns, 3), every ``step``-th pixel of every ``step``-th row, which leaves colours as
         they are; and ``step``.
     """
-    count = min(reader.num_frames, COLOUR_FRAMES)
-    wanted = np.linspace(0, reader.num_frames - 1, count).astype(int).tolist()
+    wanted = spread_indices(reader.num_frames, COLOUR_FRAMES).tolist()
     step = -(-max(reader.height, reader.width) // COLOUR_PIXELS)
     blocks = [
         reader.read(block)[:, ::step, ::step].copy() for block in _chunks(wanted, _frames_per_block(reader))

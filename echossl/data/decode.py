@@ -11,6 +11,7 @@ from echossl.data.blocks import blocks_of, fits_in_memory, read_blocks, read_col
 from echossl.errors import DecodeError
 from echossl.video.doppler import find_doppler
 from echossl.video.reader import VideoReader, open_video
+from echossl.video.sampling import uniform_seconds
 from echossl.video.sector import (
     Placement,
     Sector,
@@ -163,7 +164,7 @@ def frame_times(reader: VideoReader, path: str, fps: float | None) -> tuple[np.n
         return np.zeros(1), float("nan")
     if fps is None:
         raise DecodeError(path, "the file does not say its frame rate; add it to the manifest's fps column")
-    return np.arange(reader.num_frames) / fps, fps
+    return uniform_seconds(reader.num_frames, fps), fps
 
 
 def _look(

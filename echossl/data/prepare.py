@@ -35,7 +35,6 @@ from echossl.data.store_tables import (
     shard_numbers,
     table_path,
 )
-from echossl.data.verify import VerifySummary, verify_store
 from echossl.data.workers import run_jobs
 from echossl.errors import RunFolderError, UserError
 from echossl.files import atomic_path, write_json

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from echossl.config.video import ClipConfig, ClipPolicy
 from echossl.data.store import ClipStore
-from echossl.errors import DecodeError, EchosslError, ShortVideoError
+from echossl.errors import DecodeError, EchosslError, ShortVideoError, reason_of
 from echossl.video.sampling import clip_indices, clip_starts
 
 # first word of the random stream, so that no two uses share one
@@ -92,19 +93,26 @@ def read_clips(
     shape = (len(items), len(items[0]), 1, clip.num_frames, store.size, store.size)
     clips = np.empty(shape, dtype=np.uint8)
     for number, requests in enumerate(items):
-        wanted: Sequence[ClipRequest] | None = requests
-        while wanted is not None:
-            try:
-                for place, request in zip(clips[number], wanted, strict=True):
-                    _read_into(place[0], store, request, clip)
-                wanted = None
-            except ShortVideoError:
-                raise
-            except DecodeError as error:
-                if instead is None:
-                    raise
-                wanted = instead(number, error)
+        error = _read_item(clips[number], store, requests, clip)
+        while error is not None:
+            if instead is None:
+                raise error
+            error = _read_item(clips[number], store, instead(number, error), clip)
     return clips
+
+
+def _read_item(
+    places: np.ndarray, store: ClipStore, requests: Sequence[ClipRequest], clip: ClipConfig
+) -> DecodeError | None:
+    """Read the clips of an item; if one of them cannot be read, say why."""
+    try:
+        for place, request in zip(places, requests, strict=True):
+            _read_into(place[0], store, request, clip)
+    except ShortVideoError:
+        raise
+    except DecodeError as error:
+        return error
+    return None
 
 
 def _read_into(place: np.ndarray, store: ClipStore, request: ClipRequest, clip: ClipConfig) -> None:
@@ -113,8 +121,11 @@ def _read_into(place: np.ndarray, store: ClipStore, request: ClipRequest, clip: 
         seconds = store.frame_seconds(request.row)
         indices = clip_indices(seconds, start_seconds=request.start_seconds, clip=clip, path=path)
         store.read_into(place, request.row, indices)
-    except DecodeError:
-        raise
+    except DecodeError as error:
+        if error.path == Path(path):
+            raise
+        # a picture in a folder of frames: the video is the folder
+        raise DecodeError(path, reason_of(error, path)) from error
     except EchosslError as error:
         # a shard that is gone or cut: said of the store, but it is this video that cannot be read
         raise DecodeError(path, str(error)) from error

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from echossl.video.dicom_header import value_of
+from echossl.video.sampling import uniform_seconds, unknown_seconds
 
 Times = tuple[npt.NDArray[np.float64], float | None]
 
-FRAME_TIME = 0x00181063
 FRAME_TIME_VECTOR = 0x00181065
 TIME_TAGS = (
     "FrameIncrementPointer",
@@ -48,7 +48,7 @@ def frame_times(tags: Any, num_frames: int) -> Times:
         times = reading()
         if times is not None:
             return times
-    return np.where(np.arange(num_frames) == 0, 0.0, np.nan), None
+    return unknown_seconds(num_frames), None
 
 
 def _positive(value: object) -> float | None:
@@ -68,7 +68,7 @@ def _per_second(milliseconds: object) -> float | None:
 def _from_rate(frames_per_second: float | None, num_frames: int) -> Times | None:
     if frames_per_second is None:
         return None
-    return np.arange(num_frames) / frames_per_second, frames_per_second
+    return uniform_seconds(num_frames, frames_per_second), frames_per_second
 
 
 def _from_vector(vector: Any, num_frames: int) -> Times | None:

@@ -38,6 +38,16 @@ def uniform_seconds(num_frames: int, fps: float) -> Seconds:
     return np.arange(num_frames) / fps
 
 
+def unknown_seconds(num_frames: int) -> Seconds:
+    """Frame times of a file that does not say them: the first frame is at 0, the others at NaN."""
+    return np.where(np.arange(num_frames) == 0, 0.0, np.nan)
+
+
+def spread_indices(num_frames: int, most: int) -> npt.NDArray[np.int64]:
+    """At most ``most`` frames spread over the whole video, the first and the last among them: (n,) int64."""
+    return np.linspace(0, num_frames - 1, min(num_frames, most)).astype(np.int64)
+
+
 def clip_indices(
     frame_seconds: Seconds, *, start_seconds: float, clip: ClipConfig, path: str | Path = "video"
 ) -> npt.NDArray[np.int64]:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from echossl.video.sampling import spread_indices
 from echossl.video.tissue import Mask, Outline, fill, find_tissue, hull_outline, shrink
 
 Grey = npt.NDArray[np.uint8]
@@ -95,8 +96,7 @@ def sector_from_outline(outline: Outline, height: int, width: int) -> Sector:
 
 def search_indices(num_frames: int) -> list[int]:
     """The frames, spread over the whole video, that the sector is searched in."""
-    spread = np.linspace(0, num_frames - 1, min(num_frames, MOST_FRAMES))
-    return [int(index) for index in spread]
+    return [int(index) for index in spread_indices(num_frames, MOST_FRAMES)]
 
 
 def find_sector(frames: Grey) -> Sector:

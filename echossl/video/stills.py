@@ -22,6 +22,7 @@ from echossl.video.kinds import head_of, picture_name
 from echossl.video.limits import check_picture_size, too_large
 from echossl.video.order import natural_key
 from echossl.video.reader import VideoReader
+from echossl.video.sampling import unknown_seconds
 
 GREY_MODES = frozenset(("1", "L", "LA", "La", "I;16", "I;16L", "I;16B"))
 COLOUR_MODES = frozenset(("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"))
@@ -78,7 +79,7 @@ class PictureReader(VideoReader):
         first = self._pictures[0]
         self.height, self.width, self.channels = first.height, first.width, first.channels
         self.num_frames, self.fps = len(self._pictures), None
-        self.frame_seconds = np.where(np.arange(self.num_frames) == 0, 0.0, np.nan)
+        self.frame_seconds = unknown_seconds(self.num_frames)
 
     def _frames(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         frames = np.empty((len(wanted), self.height, self.width, self.channels), dtype=np.uint8)

@@ -5,6 +5,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from echossl.video.sampling import uniform_seconds, unknown_seconds
+
 RATE_TOLERANCE = 0.01
 
 
@@ -31,5 +33,5 @@ def presentation_times(
         agrees = stated is not None and abs(stated - mean) <= RATE_TOLERANCE * mean
         return seconds, stated if agrees else mean
     if stated is not None:
-        return np.arange(count) / stated, stated
-    return np.where(np.arange(count) == 0, 0.0, np.nan), None
+        return uniform_seconds(count, stated), stated
+    return unknown_seconds(count), None

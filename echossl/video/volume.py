@@ -25,6 +25,7 @@ import numpy.typing as npt
 from echossl.errors import DecodeError
 from echossl.video.limits import check_num_frames, check_picture_size, check_unpacked_size
 from echossl.video.reader import VideoReader
+from echossl.video.sampling import unknown_seconds
 
 CHUNK_BYTES = 2**18
 # unpacked frames beyond this lie in a temporary file
@@ -122,8 +123,8 @@ class VolumeReader(VideoReader):
         self.height, self.width = layout.height, layout.width
         self.cm_per_pixel, self.pixel_aspect = pixel_size
         self.fps = 1 / step_seconds if step_seconds else None
-        self.frame_seconds = np.arange(layout.num_frames, dtype=np.float64) * (step_seconds or np.nan)
-        self.frame_seconds[0] = 0.0
+        times = np.arange(layout.num_frames, dtype=np.float64)
+        self.frame_seconds = times * step_seconds if step_seconds else unknown_seconds(layout.num_frames)
         self._levels: Levels | None = None
 
     def _frames(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

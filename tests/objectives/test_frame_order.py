@@ -2,12 +2,11 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from learn_samples import batch_of, learn
 
 from echossl.config.encoder import Compact3DConfig
 from echossl.config.objective import FrameOrderConfig
 from echossl.config.video import ClipConfig
-from echossl.data.clips import Batch
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
 from echossl.errors import UserError
 from echossl.objectives.frame_order import FrameOrder, permute_segments
@@ -16,11 +15,6 @@ from echossl.objectives.frame_order import FrameOrder, permute_segments
 def small_encoder() -> Encoder:
     architecture = Compact3DConfig(width=4)
     return build_encoder(EncoderMetadata(architecture=architecture, clip=ClipConfig(num_frames=8), size=8))
-
-
-def batch_of(clips: Tensor, step: int = 0) -> Batch:
-    videos = torch.zeros(clips.shape[:2], dtype=torch.int64)
-    return Batch(clips=clips, patients=torch.arange(len(clips)), videos=videos, step=step)
 
 
 def test_segments_move_as_a_slow_loop_would_move_them() -> None:
@@ -84,14 +78,9 @@ def test_it_can_be_learned() -> None:
     torch.manual_seed(0)
     encoder = small_encoder()
     objective = FrameOrder(FrameOrderConfig(num_segments=2), encoder.dim)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=0.01)
     ramp = torch.linspace(0, 1, 8)[:, None, None].expand(16, 1, 1, 8, 8, 8)
-    for step in range(30):
-        loss, metrics = objective(encoder, batch_of(0.8 * ramp + 0.2 * torch.rand(ramp.shape), step))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert metrics["accuracy"] == 1
+    accuracies = learn(objective, encoder, lambda: 0.8 * ramp + 0.2 * torch.rand(ramp.shape), steps=30)
+    assert accuracies[-1] == 1
 
 
 def test_frames_that_cannot_be_split_are_refused_in_words() -> None:

@@ -4,13 +4,13 @@ import itertools
 
 import pytest
 import torch
+from learn_samples import batch_of, learn
 from pydantic import ValidationError
 from torch import Tensor
 
 from echossl.config.encoder import Compact3DConfig
 from echossl.config.objective import FrameOrderConfig, PlaybackSpeedConfig, SegmentOrderConfig
 from echossl.config.video import ClipConfig
-from echossl.data.clips import Batch
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
 from echossl.errors import UserError
 from echossl.objectives import FrameOrder, Objective, PlaybackSpeed, SegmentOrder
@@ -22,11 +22,6 @@ from echossl.objectives.segment_order import split_segments
 def small_encoder() -> Encoder:
     architecture = Compact3DConfig(width=4)
     return build_encoder(EncoderMetadata(architecture=architecture, clip=ClipConfig(num_frames=12), size=8))
-
-
-def batch_of(clips: Tensor, step: int = 0) -> Batch:
-    videos = torch.zeros(clips.shape[:2], dtype=torch.int64)
-    return Batch(clips=clips, patients=torch.arange(len(clips)), videos=videos, step=step)
 
 
 def numbered_clips(items: int, num_frames: int) -> Tensor:
@@ -128,14 +123,9 @@ def test_segments_that_get_brighter_can_be_put_in_order() -> None:
     torch.manual_seed(0)
     encoder = small_encoder()
     objective = SegmentOrder(SegmentOrderConfig(num_segments=2), encoder.dim)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=0.01)
     ramp = torch.linspace(0, 1, 12)[:, None, None].expand(16, 1, 1, 12, 8, 8)
-    for step in range(30):
-        loss, metrics = objective(encoder, batch_of(0.8 * ramp + 0.2 * torch.rand(ramp.shape), step))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert metrics["accuracy"] == 1
+    accuracies = learn(objective, encoder, lambda: 0.8 * ramp + 0.2 * torch.rand(ramp.shape), steps=30)
+    assert accuracies[-1] == 1
 
 
 def test_the_speed_of_rising_brightness_can_be_learned() -> None:
@@ -143,17 +133,9 @@ def test_the_speed_of_rising_brightness_can_be_learned() -> None:
     torch.manual_seed(0)
     encoder = small_encoder()
     objective = PlaybackSpeed(PlaybackSpeedConfig(), encoder.dim)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=0.01)
     ramp = torch.linspace(0, 0.5, 12)[:, None, None].expand(32, 1, 1, 12, 8, 8)
-    rights = []
-    for step in range(60):
-        clips = ramp + 0.5 * torch.rand(32, 1, 1, 1, 1, 1)
-        loss, metrics = objective(encoder, batch_of(clips, step))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        rights.append(metrics["accuracy"].item())
-    assert sum(rights[-10:]) / 10 > 0.85
+    accuracies = learn(objective, encoder, lambda: ramp + 0.5 * torch.rand(32, 1, 1, 1, 1, 1), steps=60)
+    assert sum(accuracies[-10:]) / 10 > 0.85
 
 
 def test_clips_that_do_not_fit_are_refused_in_words() -> None:

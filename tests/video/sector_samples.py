@@ -69,7 +69,7 @@ def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def jpeg(frames: np.ndarray, quality: int = 60) -> np.ndarray:
-    """Frames after lossy coding."""
+    """Frames after lossy coding with colour at half the resolution."""
     coded = []
     for frame in frames:
         buffer = io.BytesIO()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
+from sector_samples import jpeg
 from video_samples import SHARED
 
 from echossl.video import find_sector, open_video, to_grey
@@ -46,16 +47,6 @@ def flow(frames: np.ndarray, *, hues: str = "red and blue") -> tuple[np.ndarray,
     return painted, where
 
 
-def jpeg(frames: np.ndarray, quality: int = 70) -> np.ndarray:
-    """Frames after lossy coding with colour at half the resolution."""
-    coded = []
-    for frame in frames:
-        buffer = io.BytesIO()
-        Image.fromarray(frame).save(buffer, "JPEG", quality=quality)
-        coded.append(np.asarray(Image.open(buffer)))
-    return np.stack(coded)
-
-
 def tint(grey: np.ndarray, name: str) -> np.ndarray:
     """The colour maps that scanners offer for tissue."""
     share = np.linspace(0, 1, 256)
@@ -71,7 +62,7 @@ def tint(grey: np.ndarray, name: str) -> np.ndarray:
 @pytest.mark.parametrize("is_lossy", [False, True])
 def test_flow_is_found(hues: str, *, is_lossy: bool) -> None:
     frames, where = flow(grey_to_colour(tissue()), hues=hues)
-    found = find_doppler(jpeg(frames) if is_lossy else frames)
+    found = find_doppler(jpeg(frames, 70) if is_lossy else frames)
     assert found.is_doppler
     assert found.frames_share == 1
     lit = (frames.max(axis=-1) > 22).sum()
@@ -85,7 +76,7 @@ def test_a_tint_is_no_flow_but_flow_over_it_is(name: str, *, is_lossy: bool) -> 
     assert (tinted.max(axis=-1) - tinted.min(axis=-1)).max() > LEAST_CHROMA
     painted, _ = flow(tinted)
     if is_lossy:
-        tinted, painted = jpeg(tinted), jpeg(painted)
+        tinted, painted = jpeg(tinted, 70), jpeg(painted, 70)
     assert not find_doppler(tinted).is_doppler
     assert find_doppler(painted).is_doppler
 

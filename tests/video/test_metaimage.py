@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from video_samples import look, read
 
 from echossl.errors import DecodeError
-from echossl.video import VideoReader, open_video
+from echossl.video import open_video
 
 GENERATOR = np.random.default_rng(0)
 MOVIE = GENERATOR.integers(0, 256, (6, 20, 30), dtype=np.uint8)
@@ -20,19 +21,6 @@ def write_metaimage(path: Path, stored: bytes, *, data: str = "LOCAL", **values:
     if data != "LOCAL":
         (path.parent / data).write_bytes(stored)
     return path
-
-
-def read(path: Path) -> np.ndarray:
-    """All frames of a path, (n, height, width, channels)."""
-    with open_video(path) as reader:
-        assert len(reader.frame_seconds) == reader.num_frames
-        assert reader.frame_seconds[0] == 0
-        return reader.read(range(reader.num_frames))
-
-
-def look(path: Path) -> VideoReader:
-    with open_video(path) as reader:
-        return reader
 
 
 META_TYPES = {

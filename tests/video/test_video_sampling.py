@@ -14,6 +14,7 @@ from echossl.video import (
     two_clip_starts,
     uniform_seconds,
 )
+from echossl.video.sampling import spread_indices, unknown_seconds
 
 
 def slow_indices(times: np.ndarray, start: float, clip: ClipConfig) -> list[int]:
@@ -178,3 +179,24 @@ def test_all_clips_leave_no_moment_out(duration: float) -> None:
     assert covered.any(axis=0).all()
     assert starts[-1] == pytest.approx(max(0.0, duration - 1.0))
     assert len(starts) == max(1, int(np.ceil(duration - 1e-9)))
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 7])
+def test_unknown_times_begin_at_zero_and_are_refused(num_frames: int) -> None:
+    times = unknown_seconds(num_frames)
+    assert times.dtype == np.float64
+    assert times[0] == 0
+    assert np.isnan(times[1:]).all()
+    assert len(times) == num_frames
+    if num_frames > 1:
+        with pytest.raises(UserError):
+            duration_seconds(times)
+
+
+@pytest.mark.parametrize(("num_frames", "most"), [(1, 5), (4, 5), (5, 5), (6, 5), (100, 7), (1000, 1)])
+def test_spread_frames_hold_the_first_and_the_last_and_are_even(num_frames: int, most: int) -> None:
+    found = spread_indices(num_frames, most).tolist()
+    count = min(num_frames, most)
+    step = (num_frames - 1) / (count - 1) if count > 1 else 0
+    assert found == [int(number * step + 1e-9) for number in range(count)]
+    assert len(set(found)) == count

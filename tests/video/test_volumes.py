@@ -8,9 +8,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from video_samples import look, read
 
 from echossl.errors import DecodeError
-from echossl.video import VideoReader, duration_seconds, open_video
+from echossl.video import duration_seconds, open_video
 from echossl.video import volume as volume_module
 
 GENERATOR = np.random.default_rng(0)
@@ -43,19 +44,6 @@ def write_nifti(
         data[112:120] = struct.pack(f"{order}ff", *slope)
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path
-
-
-def read(path: Path) -> np.ndarray:
-    """All frames of a path, (n, height, width, channels)."""
-    with open_video(path) as reader:
-        assert len(reader.frame_seconds) == reader.num_frames
-        assert reader.frame_seconds[0] == 0
-        return reader.read(range(reader.num_frames))
-
-
-def look(path: Path) -> VideoReader:
-    with open_video(path) as reader:
-        return reader
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])

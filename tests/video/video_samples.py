@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from echossl.video import VideoReader, open_video
+
 HEIGHT, WIDTH, BITS = 64, 96, 10
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -20,6 +22,20 @@ def picture(number: int, *, height: int = HEIGHT, width: int = WIDTH) -> np.ndar
     side = width // BITS
     coloured[-height // 4 :, : side * BITS] = np.repeat(bits, side)[None, :, None] * 235 + 10
     return coloured.astype(np.uint8)
+
+
+def read(path: Path) -> np.ndarray:
+    """All frames of a path, (n, height, width, channels)."""
+    with open_video(path) as reader:
+        assert len(reader.frame_seconds) == reader.num_frames
+        assert reader.frame_seconds[0] == 0
+        return reader.read(range(reader.num_frames))
+
+
+def look(path: Path) -> VideoReader:
+    """What a path says of itself; it is closed."""
+    with open_video(path) as reader:
+        return reader
 
 
 def number_of(frame: np.ndarray) -> int:
