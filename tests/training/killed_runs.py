@@ -47,8 +47,11 @@ def last_step(path: Path) -> int:
 
 def run(path: Path, name: str, to_all: bool, step: int) -> int:
     config = load_config(PretrainConfig, path)
+    metrics = config.out / "metrics.jsonl"
+    # the run before may have saved later than it was asked to: this one has to have begun
+    until = max(step, last_step(metrics) + 1) if step else 0
     child = start(config)
-    while last_step(config.out / "metrics.jsonl") < step:
+    while last_step(metrics) < until:
         if os.waitpid(child, os.WNOHANG) != (0, 0):
             raise SystemExit(f"{path} ended before step {step}")
         time.sleep(0.002)
