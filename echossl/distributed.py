@@ -1,5 +1,7 @@
 """Which of several training processes this is. Without ``torchrun`` there is one, and no process group."""
 
+import os
+
 import torch.distributed as dist
 
 
@@ -11,3 +13,8 @@ def world_size() -> int:
 def rank() -> int:
     """Number of this training process, from 0."""
     return dist.get_rank() if world_size() > 1 else 0
+
+
+def speaks_for_all() -> bool:
+    """Whether this is the process of a launch that prints, also before and after the process group."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"

@@ -38,12 +38,16 @@ def pretrain(
     if dry_run:
         from echossl.training.dry_run import dry_run as try_out
 
-        typer.echo(str(try_out(config)))
-        return
+        found = str(try_out(config))
+    else:
+        from echossl.training.pretrain import pretrain as run
 
-    from echossl.training.pretrain import pretrain as run
+        found = f"encoder: {run(config)}"
 
-    typer.echo(f"encoder: {run(config)}")
+    from echossl.distributed import speaks_for_all
+
+    if speaks_for_all():
+        typer.echo(found)
 
 
 def finetune(words: Words = None) -> None:

@@ -40,8 +40,6 @@ from echossl.errors import RunFolderError, UserError
 from echossl.files import atomic_path, write_json
 from echossl.progress import progress
 
-__all__ = ["PrepareSummary", "VerifySummary", "prepare", "verify_store"]
-
 
 @dataclass(frozen=True)
 class PrepareSummary:

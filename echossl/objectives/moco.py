@@ -11,7 +11,7 @@ from echossl.data.clips import Batch
 from echossl.encoders import Encoder
 from echossl.objectives.base import PartwiseObjective
 from echossl.objectives.draws import KEY_STREAM, seeded_generator
-from echossl.objectives.gather import gathered
+from echossl.objectives.gather import gathered, share_of_batch
 from echossl.objectives.heads import projection_head
 from echossl.objectives.momentum_queue import KeyQueue, queue_loss
 
@@ -80,12 +80,25 @@ class MoCo(PartwiseObjective):
         """(n, c, t, h, w) → float32 (n, projection_dim) of length 1, without gradient."""
         if self.momentum_encoder is None:
             raise RuntimeError("attach an encoder first")
-        generator = seeded_generator(KEY_STREAM, step)
-        order = torch.randperm(len(clips), generator=generator).to(clips.device)
-        groups = clips[order].chunk(self.config.key_groups)
-        vectors = torch.cat([self.momentum_encoder(group) for group in groups])
+        groups = [group.to(clips.device) for group in self._groups(len(clips), step=step)]
+        vectors = torch.cat([self.momentum_encoder(clips[group]) for group in groups])
         keys = F.normalize(self.momentum_head(vectors).float(), dim=1)
-        return keys[order.argsort()]
+        return keys[torch.cat(groups).argsort()]
+
+    def _groups(self, items: int, *, step: int) -> list[Tensor]:
+        """Which items of this process are normalised together.
+
+        Where processes share their statistics, a group is drawn from the whole batch, whatever their number:
+        each has as many of its items as happen to be its own, maybe none.
+        """
+        total, own = share_of_batch(items)
+        if _has_local_norms(self.momentum_encoder):
+            total, own = items, slice(0, items)
+        order = torch.randperm(total, generator=seeded_generator(KEY_STREAM, step))
+        return [
+            group[(group >= own.start) & (group < own.stop)] - own.start
+            for group in order.chunk(self.config.key_groups)
+        ]
 
     @torch.no_grad()
     def after_update(self, encoder: Encoder) -> None:
@@ -96,6 +109,12 @@ class MoCo(PartwiseObjective):
         _follow(self.momentum_head, self.projection_head, momentum=self.config.momentum)
         self.queue.push(*self._pending)
         self._pending = None
+
+
+def _has_local_norms(module: nn.Module | None) -> bool:
+    """Whether batch norms see the items of this process alone; those that share are of other classes."""
+    local = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    return module is not None and any(isinstance(part, local) for part in module.modules())
 
 
 def _follow(slow: nn.Module, fast: nn.Module, *, momentum: float) -> None:

@@ -132,7 +132,8 @@ summed: Callable[[Tensor], Tensor] = _Sum.apply
 class _GatheredBatchNorm(_BatchNorm):
     """Batch normalisation with the statistics of all processes, where torch has none: on CPUs.
 
-    The sums are exact in float32 up to rounding, and their gradient flows through all processes.
+    The sums are exact in float32 up to rounding, and their gradient flows through all processes, which may
+    have different numbers of clips, even none.
     """
 
     def forward(self, values: Tensor) -> Tensor:
@@ -142,8 +143,9 @@ class _GatheredBatchNorm(_BatchNorm):
             return evaluated
         axes = [axis for axis in range(values.ndim) if axis != 1]
         shape = [1, -1, *[1] * (values.ndim - 2)]
-        count = values.numel() // values.shape[1] * world_size()
-        mean = summed(values.float().sum(axes)) / count
+        own = values.new_full((1,), values.numel() // values.shape[1], dtype=torch.float32)
+        sums = summed(torch.cat((values.float().sum(axes), own)))
+        mean, count = sums[:-1] / sums[-1], sums[-1]
         centred = values.float() - mean.view(shape)
         variance = summed(centred.square().sum(axes)) / count
         self._follow(mean.detach(), variance.detach() * count / (count - 1))

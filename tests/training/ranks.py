@@ -1,15 +1,21 @@
 """What the processes of the tests of several ranks run, started by torchrun with a job and a folder."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from echossl.config.base import load_config
+from echossl.cli.learn import pretrain
 from echossl.config.encoder import Compact3DConfig
-from echossl.config.objective import ContrastiveConfig, FrameOrderConfig, ObjectiveConfig
-from echossl.config.training import PretrainConfig
+from echossl.config.objective import (
+    ContrastiveConfig,
+    FrameOrderConfig,
+    MoCoConfig,
+    ObjectiveConfig,
+    VICRegConfig,
+)
 from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.distributed import rank, world_size
@@ -18,10 +24,13 @@ from echossl.objectives import build_objectives
 from echossl.training.distributed import average, average_gradients, process_group, share_batch_norm
 from echossl.training.gradient_cache import backward_partwise
 from echossl.training.learner import Learner
-from echossl.training.pretrain import pretrain
 
 ITEMS = 8
 CONTRASTIVE = ContrastiveConfig(hidden_dim=8, projection_dim=4)
+WHOLE_BATCH = (
+    MoCoConfig(hidden_dim=8, projection_dim=4, queue_size=12, key_groups=2, momentum=0.9),
+    VICRegConfig(hidden_dim=8, projection_dim=4),
+)
 
 
 def make_learner(*objectives: ObjectiveConfig) -> Learner:
@@ -51,6 +60,28 @@ def gradients(folder: Path) -> None:
     found |= {f"grad {name}": p.grad for name, p in learner.named_parameters() if p.grad is not None}
     found |= {f"buffer {name}": buffer for name, buffer in learner.named_buffers()}
     torch.save(found, folder / f"{world_size()}_{rank()}.pt")
+
+
+def two_steps(folder: Path) -> None:
+    """Every objective that looks at the whole batch, in the second of two steps, when a queue has keys."""
+    for settings in WHOLE_BATCH:
+        learner = make_learner(settings)
+        learner.objective.attach(learner.encoder)
+        share_batch_norm(learner, torch.device("cpu"))
+        for step in range(2):
+            learner.zero_grad()
+            loss, metrics = learner(replace(own_batch(), step=step))
+            loss.backward()
+            average_gradients(learner)
+            trained = {name: p for name, p in learner.named_parameters() if p.grad is not None}
+            if step == 0:
+                torch.optim.SGD(trained.values(), lr=0.01).step()
+                learner.objective.after_update(learner.encoder)
+        found: dict[str, Tensor] = {"loss": average(loss.detach().clone())}
+        found |= {f"metric {name}": average(value.clone()) for name, value in metrics.items()}
+        found |= {f"grad {name}": parameter.grad for name, parameter in trained.items()}
+        found |= {f"buffer {name}": buffer for name, buffer in learner.named_buffers()}
+        torch.save(found, folder / f"{settings.name}_{world_size()}_{rank()}.pt")
 
 
 def cached(folder: Path) -> None:
@@ -85,5 +116,6 @@ if __name__ == "__main__":
         if job == "gradients":
             gradients(folder)
             cached(folder)
+            two_steps(folder)
         for path in sys.argv[3:]:
-            pretrain(load_config(PretrainConfig, Path(path)))
+            pretrain([path])

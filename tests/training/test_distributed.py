@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,22 +20,37 @@ from echossl.training.distributed import average_gradients, collected, largest, 
 PROGRAM = Path(__file__).with_name("ranks.py")
 
 
-def run(num_ranks: int, *words: str) -> None:
+def run(num_ranks: int, *words: str) -> list[str]:
+    """What each process says on standard output."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(num_ranks)}
+    place = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(num_ranks),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "error::FutureWarning,error::DeprecationWarning",  # what torch will drop
+    }
     processes = [
         subprocess.Popen(
             [sys.executable, PROGRAM, *words],
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | place | {"OMP_NUM_THREADS": "1", "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
         for rank in range(num_ranks)
     ]
-    texts = [process.communicate(timeout=100)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * num_ranks, "\n".join(texts)
+    end = time.monotonic() + 300
+    while None in [process.poll() for process in processes]:
+        if any(process.returncode for process in processes) or time.monotonic() > end:
+            for process in processes:
+                process.kill()  # what waits for another that has failed
+        time.sleep(0.1)
+    texts = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0] * num_ranks, texts
+    return [said for said, _ in texts]
 
 
 def write_config(store: DataConfig, out: Path) -> Path:
@@ -62,7 +78,9 @@ def folder(store: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of one process and of two; each also makes a whole run."""
     folder = tmp_path_factory.mktemp("ranks")
     for num_ranks in (1, 2):
-        run(num_ranks, "gradients", str(folder), str(write_config(store, folder / f"run{num_ranks}")))
+        path = write_config(store, folder / f"run{num_ranks}")
+        said = run(num_ranks, "gradients", str(folder), str(path))
+        path.with_suffix(".said").write_text(json.dumps(said))
     return folder
 
 
@@ -89,6 +107,27 @@ def test_trap_22_the_cached_gradient_is_that_of_one_process_at_once(folder: Path
             torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize("name", ["moco", "vicreg"])
+def test_every_objective_of_the_whole_batch_is_that_of_one_process(folder: Path, name: str) -> None:
+    """Loss, metrics, gradient, statistics, the queue and whose keys it holds, after a step and an update."""
+    one = torch.load(folder / f"{name}_1_0.pt", weights_only=True)
+    for rank in range(2):
+        two = torch.load(folder / f"{name}_2_{rank}.pt", weights_only=True)
+        assert two.keys() == one.keys()
+        for key, value in one.items():
+            if not key.startswith("grad"):
+                torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-5, msg=key)
+        flat = [
+            torch.cat([value.flatten().double() for key, value in found.items() if key.startswith("grad")])
+            for found in (one, two)
+        ]
+        assert flat[0].norm() > 0.1
+        assert (flat[1] - flat[0]).norm() < 1e-4 * flat[0].norm()
+    if name == "moco":
+        assert one["metric moco/queue_filled"] == pytest.approx(8 / 12)
+        assert one["buffer objective.parts.moco.queue.patients"][:8].tolist() == [0, 1, 2, 3, 0, 5, 6, 3]
+
+
 def test_running_statistics_are_those_of_one_process(folder: Path) -> None:
     one, two = (torch.load(folder / name, weights_only=True) for name in ("1_0.pt", "2_1.pt"))
     for name in one:
@@ -108,6 +147,12 @@ def test_a_run_of_two_processes_logs_the_figures_of_one(folder: Path) -> None:
             assert second[name] == pytest.approx(first[name], rel=2e-3, abs=1e-3), (name, first["step"])
     names = [path.name for path in (folder / "run2" / "checkpoints").iterdir()]
     assert sorted(names) == ["step_000000004.pt", "step_000000006.pt"]
+
+
+def test_one_process_says_where_the_encoder_is(folder: Path) -> None:
+    for num_ranks in (1, 2):
+        expected = [f"encoder: {folder / f'run{num_ranks}' / 'encoder.safetensors'}\n", ""][:num_ranks]
+        assert json.loads((folder / f"run{num_ranks}.said").read_text()) == expected
 
 
 def test_the_weights_have_the_names_of_one_process(folder: Path) -> None:

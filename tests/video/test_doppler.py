@@ -1,7 +1,5 @@
 """Colour Doppler is told from tints, lettering, bars and coding noise; blanking it leaves the tissue."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
