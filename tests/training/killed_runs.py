@@ -1,7 +1,7 @@
 """Run with a JSON list of [settings, signal, to all, step]: starts each run, and signals it after the step.
 
 The runs are processes forked from this one, which saves the seconds that the imports take. A line
-``exit CODE`` is written for each. Step 0 lets a run come to its end; "to all" signals its readers too.
+with the exit code is written for each. Step 0 lets a run come to its end; "to all" signals its readers too.
 """
 
 import json
@@ -64,5 +64,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)  # the number of threads decides the order of sums
     for path, name, to_all, step in json.loads(sys.argv[1]):
         code = run(Path(path), name, to_all, step)
-        sys.stderr.write(f"exit {code}\n")
-        sys.stderr.flush()
+        # not where readers of killed runs complain, at any time
+        sys.stdout.write(f"{code}\n")
+        sys.stdout.flush()

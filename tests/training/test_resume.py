@@ -44,10 +44,12 @@ def write_config(store: DataConfig, out: Path, *, workers: int = 0) -> str:
 
 def run_all(jobs: Sequence[Job], folder: Path) -> tuple[list[int], str]:
     """Exit codes of the jobs, and all that they said."""
-    said = folder / "said.txt"  # no pipe: the readers of a killed process hold it open for some seconds
-    with said.open("w") as file:
+    # no pipes: the readers of a killed process hold them open for some seconds
+    said, ended = folder / "said.txt", folder / "ended.txt"
+    with said.open("w") as file, ended.open("w") as codes:
         answer = subprocess.run(
             [sys.executable, PROGRAM, json.dumps(jobs)],
+            stdout=codes,
             stderr=file,
             check=False,
             timeout=100,
@@ -55,7 +57,7 @@ def run_all(jobs: Sequence[Job], folder: Path) -> tuple[list[int], str]:
         )
     text = said.read_text()
     assert answer.returncode == 0, text
-    return [int(code) for code in re.findall(r"^exit (-?\d+)$", text, re.MULTILINE)], text
+    return [int(code) for code in ended.read_text().split()], text
 
 
 def losses(out: Path) -> list[tuple[int, float]]:
