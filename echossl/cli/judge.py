@@ -39,13 +39,32 @@ def compare(
     _print(compare_tables(first, second, column, settings(BootstrapConfig, words)), as_json=as_json)
 
 
-def explain(words: Words = None) -> None:
-    """Write saliency maps of a fine-tuned run over its test studies."""
-    from echossl.config.explain import ExplainConfig
+def explain(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN] [FILE.yaml] [KEY=VALUE]...",
+            help="A folder of echossl finetune; settings; `echossl options explain` lists them.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write to; RUN/saliency unless given.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split whose studies are explained.")] = None,
+    studies: Annotated[int | None, typer.Option("--n", min=1, help="Studies, half of them positive.")] = None,
+    region: Annotated[
+        Path | None, typer.Option(help="Table of boxes or masks (.csv), or a phantom folder.")
+    ] = None,
+    methods: Annotated[str | None, typer.Option(help="Names of methods, with commas; all takes all.")] = None,
+    checks: Annotated[bool, typer.Option("--checks", help="Make every check of the methods.")] = False,
+) -> None:
+    """Write saliency maps of a fine-tuned run over its test studies, and say which method to believe."""
+    from echossl.config.explain import ExplainConfig, words_of
 
-    config = settings(ExplainConfig, words)
+    options = {"out": out, "split": split, "studies": studies, "region": region}
+    config = settings(ExplainConfig, words_of(words or [], options, methods=methods, checks=checks))
 
-    from echossl.saliency.explain import explain as run
+    from echossl.study.explain import explain_run as run
 
     typer.echo(f"saliency: {run(config)}")
 

@@ -1,10 +1,11 @@
 """Saliency: where a classifier looks, checked against a region, the picture's middle and random weights."""
 
 from echossl.saliency.checks import area_share, centre_prior, inside_share, region_checks
-from echossl.saliency.methods import cell_pixels, grad_cam
+from echossl.saliency.methods import METHODS, cell_pixels, grad_cam, saliency_map
 from echossl.saliency.render import overlay, strip
 
 __all__ = [
+    "METHODS",
     "area_share",
     "cell_pixels",
     "centre_prior",
@@ -12,5 +13,6 @@ __all__ = [
     "inside_share",
     "overlay",
     "region_checks",
+    "saliency_map",
     "strip",
 ]

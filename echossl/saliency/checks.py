@@ -120,15 +120,13 @@ def study_enrichment(videos: pd.DataFrame) -> pd.DataFrame:
 
 def _check(table: pd.DataFrame, config: BootstrapConfig) -> RegionCheck:
     usable = table.dropna()
-    # the mean has no use for labels, which the bootstrap of a metric asks for
     rows = {"labels": np.zeros(len(usable)), "patients": usable["patient_id"].to_numpy()}
     enrichment = {
-        name: bootstrap_interval(scores=usable[name], metric=_weighted_mean, config=config, **rows)
-        for name in SHARE_COLUMNS
+        name: patient_mean(usable[name].to_numpy(), rows["patients"], config) for name in SHARE_COLUMNS
     }
     difference = {
         name: paired_difference(
-            scores_a=usable["model"], scores_b=usable[name], metric=_weighted_mean, config=config, **rows
+            scores_a=usable["model"], scores_b=usable[name], metric=weighted_mean, config=config, **rows
         )
         for name in SHARE_COLUMNS
         if name != "model"
@@ -136,7 +134,15 @@ def _check(table: pd.DataFrame, config: BootstrapConfig) -> RegionCheck:
     return RegionCheck(len(usable), len(table) - len(usable), enrichment, difference)
 
 
-def _weighted_mean(
+def patient_mean(
+    values: npt.NDArray[np.floating], patients: npt.ArrayLike, config: BootstrapConfig
+) -> Interval:
+    """Mean of finite values (n,) with the interval of resampled patients (n,)."""
+    # the mean has no use for labels, which the bootstrap of a metric asks for
+    return bootstrap_interval(np.zeros(len(values)), values, patients, weighted_mean, config)
+
+
+def weighted_mean(
     labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
     """Mean of the scores (n,) for each row of weights (resamples, n)."""

@@ -1,60 +1,85 @@
 """Saliency maps of a fine-tuned run over test studies that nobody picked, with their checks."""
 
-import re
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.explain import ExplainConfig
-from echossl.config.video import ClipConfig
 from echossl.data.manifest import read_manifest
 from echossl.data.order import shuffled
 from echossl.data.store import ClipStore
 from echossl.encoders.classifier import load_classifier
 from echossl.errors import RunFolderError, UserError
 from echossl.evaluation.study import Predictions, read_predictions
-from echossl.files import atomic_path
+from echossl.files import atomic_path, write_text
 from echossl.progress import track
 from echossl.runs import RunFolder
-from echossl.saliency.checks import rank_correlation, region_checks
-from echossl.saliency.maps import Explainer, Maps, random_weights, region_shares
-from echossl.saliency.methods import cell_pixels
-from echossl.saliency.render import overlay, strip, with_legend, write_mp4, write_png
+from echossl.saliency.believe import Rule, as_markdown, summarise_checks, verdicts
+from echossl.saliency.checks import region_checks
+from echossl.saliency.controls import Classifier, cascade, random_weights
+from echossl.saliency.figures import Controls, figures_of, shares
+from echossl.saliency.maps import Explainer, Maps, Scale
+from echossl.saliency.methods import METHODS, cell_pixels
+from echossl.saliency.pictures import folder_name, write_pictures
+from echossl.saliency.region import Regions
+from echossl.saliency.time_curve import draw_curves, frame_rows
 
 TABLE_NAME = "saliency.csv"
-# below this covered share a pixel is drawn as outside of the region
-DRAWN_COVERAGE = 0.25
+IDENTITY = ["patient_id", "study_id", "label"]
 
 
-def explain(config: ExplainConfig) -> Path:
+@dataclass(frozen=True)
+class Found:
+    """What was worked out of the videos, one list of rows per table."""
+
+    videos: list[dict[str, Any]]
+    figures: list[dict[str, Any]]
+    frames: list[dict[str, Any]]
+
+
+def explain(config: ExplainConfig, *, shuffled_head: nn.Module | None = None) -> Path:
     """Write saliency maps of some studies, positive and negative ones, right and wrong ones alike.
+
+    Args:
+        config: the settings.
+        shuffled_head: a head for the run's own encoder that learned shuffled labels, for the check with them;
+            :func:`echossl.study.explain.explain_run` makes it.
 
     Returns:
         The folder: ``saliency.csv`` with one row per video, a folder per video with ``overlay.mp4``,
-        ``strip.png`` and ``maps.npz``, and ``result.json``, with the enrichment inside the region if there is
-        one.
+        ``strip.png`` (of several methods also ``methods.png``) and ``maps.npz``; ``time_curve.csv`` and
+        ``.png``; with a region or checks ``checks.csv`` and ``checks.md``, which says which method may be
+        believed; and ``result.json``, with the enrichment inside the region if there is one.
 
     Raises:
-        UserError: if the run is no fine-tuning run with an encoder, or did not predict the split.
+        UserError: if the run is no fine-tuning run with an encoder, or did not predict the split; if labels
+            are to be shuffled and no such head is given.
     """
     run = RunFolder.open(config.out, config, command="explain")
     if run.result is not None:
         return config.out
-    finetuned = _finetune_config(config.run)
+    finetuned = finetune_config(config.run)
     explainer = _explainer(config, finetuned)
+    controls = _controls(config, explainer, shuffled_head)
     predictions = read_predictions(config.run / "predictions.csv", finetuned.labels.column).only(config.split)
     studies = choose_studies(predictions, config.studies, seed=config.seed)
     videos = _videos(explainer.store, finetuned, studies)
-    jobs = track(videos.iterrows(), "explaining", total=len(videos), unit="videos")
-    table = pd.DataFrame([_explain_one(explainer, video, config.out) for _, video in jobs])
-    with atomic_path(config.out / TABLE_NAME) as temporary:
-        table.to_csv(temporary, index=False)
-    run.finish(_result(config, explainer, table))
+    found = Found([], [], [])
+    for video, maps in track(
+        _maps_of(explainer, videos, one_scale=config.clips == "score"),
+        "explaining",
+        total=len(videos),
+        unit="videos",
+    ):
+        _note(found, explainer, controls, video, maps, config.out)
+    _write_table(pd.DataFrame(found.videos), config.out / TABLE_NAME)
+    run.finish(_result(config, explainer, found))
     return config.out
 
 
@@ -85,7 +110,12 @@ def choose_studies(predictions: Predictions, count: int, *, seed: int) -> pd.Dat
     return table.set_index("study_id").loc[chosen].reset_index()
 
 
-def _finetune_config(run: Path) -> FinetuneConfig:
+def finetune_config(run: Path) -> FinetuneConfig:
+    """The settings of a fine-tuning run.
+
+    Raises:
+        RunFolderError: if the folder holds something else.
+    """
     record = RunFolder(run).record
     if record["command"] != "finetune":
         raise RunFolderError(f"{run}: holds a run of {record['command']}; give one of echossl finetune")
@@ -96,9 +126,37 @@ def _explainer(config: ExplainConfig, finetuned: FinetuneConfig) -> Explainer:
     encoder, head, task = load_classifier(config.run)
     if task.name != "binary":
         raise UserError(f"{config.run}: learned the {task.name} task; saliency maps are of binary ones")
-    store = ClipStore.open(finetuned.data.store)
-    others = random_weights(encoder, seed=config.seed)
-    return Explainer(store, encoder, head, *others, layer=config.layer, region=config.region)
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: found cuda, but torch sees no GPU; take cpu")
+    of_score = config.clips == "score"
+    return Explainer(
+        ClipStore.open(finetuned.data.store),
+        Classifier(encoder, head).to(config.device),
+        Classifier(*random_weights(encoder, seed=config.seed)).to(config.device),
+        config.methods,
+        layer=config.layer,
+        regions=None if config.region is None else Regions.open(config.region),
+        policy=finetuned.clip_policy if of_score else "centre",
+        clips_per_video=finetuned.clips_per_video if of_score else 1,
+        policy_seed=finetuned.seed,
+        device=config.device,
+    )
+
+
+def _controls(config: ExplainConfig, explainer: Explainer, shuffled_head: nn.Module | None) -> Controls:
+    checks = config.checks
+    networks: list[tuple[str, Classifier]] = []
+    if "model_randomisation" in checks.which:
+        networks = list(cascade(explainer.trained, explainer.fresh, checks.cascade))
+    if "label_randomisation" not in checks.which:
+        return Controls(checks, networks)
+    if shuffled_head is None:
+        raise UserError(
+            "checks.which: label_randomisation needs a head that learned shuffled labels; "
+            "run echossl explain, which trains it"
+        )
+    other = Classifier(explainer.trained.encoder, shuffled_head).to(config.device)
+    return Controls(checks, networks, other)
 
 
 def _videos(store: ClipStore, finetuned: FinetuneConfig, studies: pd.DataFrame) -> pd.DataFrame:
@@ -116,41 +174,67 @@ def _videos(store: ClipStore, finetuned: FinetuneConfig, studies: pd.DataFrame) 
     return videos
 
 
-def _explain_one(explainer: Explainer, video: pd.Series, out: Path) -> dict[str, Any]:
-    """Explain one video, write its pictures, return its row of the table."""
-    path = Path(video["path"])
-    maps = explainer.explain_video(int(video["row"]), path)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{video['study_id']}-{path.stem}-{video['row']}")
-    _write_pictures(maps, out / name, explainer.clip)
-    return {
-        **{key: video[key] for key in ("study_id", "patient_id", "path", "label", "score")},
-        "clip_logit": maps.logit,
-        "folder": name,
-        "random_weights_correlation": rank_correlation(maps.saliency, maps.random_weights),
-        **region_shares(maps),
-    }
+def _maps_of(
+    explainer: Explainer, videos: pd.DataFrame, *, one_scale: bool
+) -> Iterator[tuple[pd.Series, Maps]]:
+    """The videos with their maps in 0..1: each on its own scale, or those of a study on one."""
+    for _, own in videos.groupby("study_id", sort=False):
+        found = []
+        scale = Scale()
+        for _, video in own.iterrows():
+            maps = explainer.explain_video(int(video["row"]), Path(video["path"]))
+            if not one_scale:
+                scale = Scale()
+            scale.see(maps)
+            found.append((video, maps, scale))
+        yield from ((video, own_scale.applied(maps)) for video, maps, own_scale in found)
 
 
-def _write_pictures(maps: Maps, folder: Path, clip: ClipConfig) -> None:
-    drawn = None if maps.region is None else maps.region >= DRAWN_COVERAGE
-    with_region = drawn is not None
-    write_png(strip(maps.frames, maps.saliency, region=drawn), folder / "strip.png")
-    film = with_legend(overlay(maps.frames, maps.saliency, region=drawn), with_region=with_region)
-    write_mp4(film, folder / "overlay.mp4", frames_per_second=clip.num_frames / clip.clip_seconds)
-    arrays = {name: value for name, value in vars(maps).items() if isinstance(value, np.ndarray)}
-    with atomic_path(folder / "maps.npz") as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+def _note(
+    found: Found, explainer: Explainer, controls: Controls, video: pd.Series, maps: Maps, out: Path
+) -> None:
+    """Write the pictures of one video, and add its rows to the tables."""
+    name = folder_name(video)
+    write_pictures(maps, out / name, explainer.clip)
+    identity = {key: video[key] for key in IDENTITY}
+    place = {"path": video["path"], "score": video["score"], "clip_logit": maps.logit, "folder": name}
+    found.videos.append({**identity, **place, **shares(maps)})
+    found.figures.extend({**identity, **asdict(one)} for one in figures_of(explainer, maps, controls))
+    found.frames.extend({**identity, "folder": name, **row} for row in frame_rows(maps))
 
 
-def _result(config: ExplainConfig, explainer: Explainer, table: pd.DataFrame) -> dict[str, Any]:
-    metadata = explainer.encoder.metadata
-    clips = torch.zeros(1, metadata.channels, metadata.clip.num_frames, metadata.size, metadata.size)
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _result(config: ExplainConfig, explainer: Explainer, found: Found) -> dict[str, Any]:
+    """Write the tables of the checks and of time; what ``result.json`` says."""
+    table, frames = pd.DataFrame(found.videos), pd.DataFrame(found.frames)
+    _write_table(frames, config.out / "time_curve.csv")
+    draw_curves(frames, config.out / "time_curve.png", config.bootstrap)
     result: dict[str, Any] = {
         "num_studies": table["study_id"].nunique(),
         "num_videos": len(table),
-        "cell_pixels": cell_pixels(explainer.encoder, clips, layer=config.layer),
+        "cell_pixels": _cell_pixels(config, explainer),
     }
     if config.region is not None:
+        if "inside_share" not in table:
+            raise UserError(f"{config.region}: no row is of a video that is explained; check its paths")
         checks = region_checks(table, config.bootstrap)
         result["region_checks"] = {name: asdict(check) for name, check in checks}
+    if config.region is not None or config.checks.which:
+        rule = Rule(config.checks.which, config.checks.most_correlation)
+        summary = summarise_checks(pd.DataFrame(found.figures), rule, config.bootstrap)
+        _write_table(summary, config.out / "checks.csv")
+        write_text(config.out / "checks.md", as_markdown(summary, rule, config.bootstrap))
+        result["may_be_believed"] = verdicts(summary, rule)
     return result
+
+
+def _cell_pixels(config: ExplainConfig, explainer: Explainer) -> float:
+    """Of the first method."""
+    metadata = explainer.trained.encoder.metadata
+    clips = torch.zeros(1, metadata.channels, metadata.clip.num_frames, metadata.size, metadata.size)
+    layer = config.layer or METHODS[config.methods[0].name].layer
+    return cell_pixels(explainer.trained.encoder, clips.to(config.device), layer=layer)

@@ -1,110 +1,209 @@
-"""One clip with its maps: of the classifier, of random weights, and of the reference region."""
+"""The clips of one video with their maps: of the classifier, of random weights, and the reference regions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from echossl.augment import to_float
-from echossl.config.video import ClipConfig
-from echossl.data.clips import read_clip, video_requests
+from echossl.config.saliency import AnyMethod
+from echossl.config.video import ClipConfig, ClipPolicy
+from echossl.data.clips import ClipRequest, read_clip, video_requests
 from echossl.data.store import ClipStore
-from echossl.encoders import Encoder, build_encoder
-from echossl.saliency.checks import area_share, centre_prior, inside_share
-from echossl.saliency.methods import grad_cam
-from echossl.saliency.region import phantom_region
+from echossl.saliency.controls import Classifier
+from echossl.saliency.region import Regions
 from echossl.video.sampling import clip_indices
 from echossl.video.sector import find_sector
+
+Floats = npt.NDArray[np.float32]
+ByName = dict[str, Floats]
 
 
 @dataclass(frozen=True)
 class Maps:
-    """One clip with its maps; all float32 or uint8 (frames, height, width).
+    """The clips of one video, one after the other, with their maps: (frames, height, width) each.
 
     Attributes:
-        frames: the clip as the network saw it, uint8.
-        saliency: Grad-CAM of the trained classifier, 0..1.
-        random_weights: the same of a network with fresh weights, 0..1.
+        frames: the clips as the network saw them, uint8.
+        saliency: by name of the method, at least 0; a study's maps have one scale until they are scaled.
+        random_weights: the same of a network with fresh weights.
         sector: (height, width) where there is ultrasound.
-        region: covered share of each pixel, or None without a reference.
-        logit: what the classifier says of this clip.
+        regions: covered share of each pixel by name, the main one first; empty without a reference.
+        seconds: (frames,) time of each frame in the video.
+        phase: (frames,) place in the beat, 0..1, or None where nobody knows.
+        logit: what the classifier says, mean over the clips.
+        num_clips: clips.
     """
 
     frames: npt.NDArray[np.uint8]
-    saliency: npt.NDArray[np.float32]
-    random_weights: npt.NDArray[np.float32]
+    saliency: ByName
+    random_weights: ByName
     sector: npt.NDArray[np.bool_]
-    region: npt.NDArray[np.float32] | None
+    regions: ByName
+    seconds: npt.NDArray[np.float64]
+    phase: npt.NDArray[np.float64] | None
     logit: float
+    num_clips: int = 1
+
+    @property
+    def region(self) -> Floats | None:
+        """The main region, or None without a reference."""
+        return next(iter(self.regions.values()), None)
+
+    def clips(self) -> list[slice]:
+        """The frames of each clip."""
+        length = len(self.frames) // self.num_clips
+        return [slice(number * length, (number + 1) * length) for number in range(self.num_clips)]
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """What goes into ``maps.npz``; the first method and region have the plain names."""
+        found: dict[str, npt.NDArray[np.generic]] = {
+            "frames": self.frames,
+            "sector": self.sector,
+            "seconds": self.seconds,
+        }
+        if self.phase is not None:
+            found["phase"] = self.phase
+        parts = {"saliency": self.saliency, "random_weights": self.random_weights, "region": self.regions}
+        for title, maps in parts.items():
+            for number, (name, values) in enumerate(maps.items()):
+                found[f"{title}_{name}" if number else title] = values
+        return found
 
 
 @dataclass(frozen=True)
 class Explainer:
-    """Everything that is the same for all videos."""
+    """Everything that is the same for all videos.
+
+    Attributes:
+        store: the clip store.
+        trained: the classifier.
+        fresh: the same network with fresh weights.
+        methods: what is drawn.
+        layer: for methods that take one.
+        regions: the reference, if any.
+        policy: which clips of a video.
+        clips_per_video: how many, where the policy leaves it open.
+        policy_seed: seed of the policy ``random``.
+        device: where the networks are.
+    """
 
     store: ClipStore
-    encoder: Encoder
-    head: nn.Module
-    random_encoder: Encoder
-    random_head: nn.Linear
-    layer: str | None
-    region: Path | None
+    trained: Classifier
+    fresh: Classifier
+    methods: tuple[AnyMethod, ...]
+    layer: str | None = None
+    regions: Regions | None = None
+    policy: ClipPolicy = "centre"
+    clips_per_video: int = 1
+    policy_seed: int = 0
+    device: str = "cpu"
 
     @property
     def clip(self) -> ClipConfig:
         """Which frames make a clip."""
-        return self.encoder.metadata.clip
+        return self.trained.encoder.metadata.clip
+
+    def requests(self, row: int) -> list[ClipRequest]:
+        """The clips of a stored video that are explained."""
+        return video_requests(
+            self.store,
+            row,
+            self.clip,
+            count=self.clips_per_video,
+            policy=self.policy,
+            seed=self.policy_seed,
+        )
+
+    def tensor(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Frames of one clip (frames, height, width) as the network wants them, (1, 1, frames, ...)."""
+        return to_float(torch.from_numpy(frames))[None, None].to(self.device)
+
+    def maps_of(self, classifier: Classifier, clips: Tensor, *, either_sign: bool = False) -> ByName:
+        """The maps of one clip by every method, (frames, height, width) each, not normalised."""
+        draw = classifier.map_of_either_sign if either_sign else classifier.map
+        return {one.name: draw(clips, one, self.layer)[0].cpu().numpy() for one in self.methods}
 
     def explain_video(self, row: int, path: Path) -> Maps:
-        """Maps of the clip in the middle of a stored video."""
-        (request,) = video_requests(self.store, row, self.clip, count=1, policy="centre")
-        frames = read_clip(self.store, request, self.clip)
-        clips = to_float(torch.from_numpy(frames))[None, None]  # (1, 1, frames, height, width)
+        """Maps of the chosen clips of a stored video, not normalised."""
+        return _joined([self._explain_clip(request, path) for request in self.requests(row)])
+
+    def _explain_clip(self, request: ClipRequest, path: Path) -> Maps:
+        row, store = request.row, self.store
+        frames = read_clip(store, request, self.clip)
+        clips = self.tensor(frames)
         with torch.inference_mode():
-            logit = float(self.head(self.encoder(clips)))
-        region = None
-        if self.region is not None:
-            indices = clip_indices(
-                self.store.frame_seconds(row), start_seconds=request.start_seconds, clip=self.clip
-            )
-            region = phantom_region(self.region, path, self.store.table.iloc[row], indices, self.store.size)
+            logit = float(self.trained.head(self.trained.encoder(clips)))
+        seconds = store.frame_seconds(row)
+        indices = clip_indices(seconds, start_seconds=request.start_seconds, clip=self.clip)
+        regions, phase = {}, None
+        if self.regions is not None:
+            regions = self.regions.of(path, store.table.iloc[row], indices, store.size)
+            phase = self.regions.phase(path, indices)
         return Maps(
             frames,
-            grad_cam(self.encoder, self.head, clips, layer=self.layer)[0].numpy(),
-            self._random_map(clips)[0].numpy(),
-            find_sector(self.store.frames(row)).mask,
-            region,
+            self.maps_of(self.trained, clips),
+            self.maps_of(self.fresh, clips, either_sign=True),
+            find_sector(store.frames(row)).mask,
+            regions,
+            seconds[indices],
+            phase,
             logit,
         )
 
-    def _random_map(self, clips: Tensor) -> Tensor:
-        """Grad-CAM of the random network; its sign means nothing, so one that finds anything is taken."""
-        maps = grad_cam(self.random_encoder, self.random_head, clips, layer=self.layer)
-        if maps.any():
-            return maps
-        return grad_cam(
-            self.random_encoder, lambda features: -self.random_head(features), clips, layer=self.layer
+
+def _joined(clips: list[Maps]) -> Maps:
+    """Clips of one video as one."""
+    first = clips[0]
+    if len(clips) == 1:
+        return first
+    phases = [one.phase for one in clips if one.phase is not None]
+    return replace(
+        first,
+        frames=np.concatenate([one.frames for one in clips]),
+        saliency=_end_to_end([one.saliency for one in clips]),
+        random_weights=_end_to_end([one.random_weights for one in clips]),
+        regions=_end_to_end([one.regions for one in clips]),
+        seconds=np.concatenate([one.seconds for one in clips]),
+        phase=np.concatenate(phases) if phases else None,
+        logit=float(np.mean([one.logit for one in clips])),
+        num_clips=len(clips),
+    )
+
+
+def _end_to_end(parts: list[ByName]) -> ByName:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@dataclass
+class Scale:
+    """The largest value of each map of several videos, so that they can be drawn side by side."""
+
+    largest: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def see(self, maps: Maps) -> None:
+        """Take the values of one more video in."""
+        for kind in ("saliency", "random_weights"):
+            for name, values in getattr(maps, kind).items():
+                own = float(values.max(initial=0))
+                self.largest[kind, name] = max(own, self.largest.get((kind, name), 0.0))
+
+    def applied(self, maps: Maps) -> Maps:
+        """The maps in 0..1; one that is zero all over stays so."""
+        return replace(
+            maps,
+            saliency={
+                name: self._divided("saliency", name, values) for name, values in maps.saliency.items()
+            },
+            random_weights={
+                name: self._divided("random_weights", name, values)
+                for name, values in maps.random_weights.items()
+            },
         )
 
-
-def random_weights(encoder: Encoder, *, seed: int) -> tuple[Encoder, nn.Linear]:
-    """The same network with fresh weights and a fresh head: what a map shows that nothing was learned for."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build_encoder(encoder.metadata).eval(), nn.Linear(encoder.dim, 1)
-
-
-def region_shares(maps: Maps) -> dict[str, float]:
-    """The shares that :func:`echossl.saliency.checks.region_checks` reads; none without a region."""
-    if maps.region is None:
-        return {}
-    prior = centre_prior(*maps.sector.shape)
-    return {
-        "area_share": area_share(maps.region, maps.sector),
-        "inside_share": inside_share(maps.saliency, maps.region, maps.sector),
-        "centre_prior_share": inside_share(prior, maps.region, maps.sector),
-        "random_weights_share": inside_share(maps.random_weights, maps.region, maps.sector),
-    }
+    def _divided(self, kind: str, name: str, values: Floats) -> Floats:
+        largest = np.float32(self.largest[kind, name])
+        return values / largest if largest > 0 else values

@@ -1,5 +1,6 @@
 """Saliency as a person looks at it: a film with colours over the grey picture, and a strip of stills."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ from echossl.files import atomic_path
 SMALLEST_SIDE_PIXELS = 240
 REGION_COLOUR = (60, 220, 255)
 LEGEND_HEIGHT_PIXELS = 36
+TITLE_HEIGHT_PIXELS = 24
+LARGEST = "largest"
 # above this share of the largest value the colour hides the picture the most
 OPACITY = 0.6
 
@@ -59,6 +62,7 @@ def strip(
     *,
     region: NDArray[np.bool_] | None = None,
     columns: int = 8,
+    top: str = LARGEST,
 ) -> NDArray[np.uint8]:
     """Stills spread over the clip, raw above overlay, with a legend below.
 
@@ -67,6 +71,7 @@ def strip(
         saliency: (frames, height, width) in 0..1.
         region: (frames, height, width); its outline is drawn over the saliency, never over the raw picture.
         columns: number of stills, first and last frame included.
+        top: what 1 means.
 
     Returns:
         (picture height, picture width, 3).
@@ -75,10 +80,45 @@ def strip(
     below = overlay(frames[chosen], saliency[chosen], region=None if region is None else region[chosen])
     raw = np.repeat(_enlarge(frames[chosen], _factor(frames.shape[-2:]))[..., None], 3, axis=-1)
     rows = [np.concatenate(list(pictures), axis=1) for pictures in (raw, below)]
-    return np.concatenate([*rows, legend(rows[0].shape[1], with_region=region is not None)], axis=0)
+    return np.concatenate([*rows, legend(rows[0].shape[1], with_region=region is not None, top=top)], axis=0)
 
 
-def legend(width: int, *, with_region: bool) -> NDArray[np.uint8]:
+def strips(
+    frames: NDArray[np.uint8],
+    maps: Mapping[str, NDArray[np.floating]],
+    *,
+    region: NDArray[np.bool_] | None = None,
+    columns: int = 8,
+) -> NDArray[np.uint8]:
+    """One row of stills per map under the raw ones, each with its name.
+
+    Args:
+        frames: (frames, height, width) grey.
+        maps: (frames, height, width) in 0..1 by name.
+        region: (frames, height, width); its outline is drawn over the saliency.
+        columns: number of stills, first and last frame included.
+
+    Returns:
+        (picture height, picture width, 3).
+    """
+    chosen = np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int)
+    inside = None if region is None else region[chosen]
+    raw = np.repeat(_enlarge(frames[chosen], _factor(frames.shape[-2:]))[..., None], 3, axis=-1)
+    rows = [raw, *(overlay(frames[chosen], one[chosen], region=inside) for one in maps.values())]
+    lines = []
+    for name, pictures in zip(["", *maps], rows, strict=True):
+        line = np.concatenate(list(pictures), axis=1)
+        lines += [_title(name, line.shape[1]), line] if name else [line]
+    return np.concatenate([*lines, legend(lines[0].shape[1], with_region=region is not None)], axis=0)
+
+
+def _title(name: str, width: int) -> NDArray[np.uint8]:
+    canvas = Image.new("RGB", (width, TITLE_HEIGHT_PIXELS))
+    ImageDraw.Draw(canvas).text((8, 3), name, fill="white", font=ImageFont.load_default(size=14))
+    return np.asarray(canvas)
+
+
+def legend(width: int, *, with_region: bool, top: str = LARGEST) -> NDArray[np.uint8]:
     """What the colours mean: (36, width, 3)."""
     bar = 120
     canvas = Image.new("RGB", (max(width, 240), LEGEND_HEIGHT_PIXELS))
@@ -87,16 +127,16 @@ def legend(width: int, *, with_region: bool) -> NDArray[np.uint8]:
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=14)
     draw.text((8, 9), "0", fill="white", font=font)
-    draw.text((24 + bar + 6, 9), "1 = largest", fill="white", font=font)
+    draw.text((24 + bar + 6, 9), f"1 = {top}", fill="white", font=font)
     if with_region and width >= 480:
         draw.line((270, 18, 300, 18), fill=REGION_COLOUR, width=3)
         draw.text((308, 9), "reference region", fill="white", font=font)
     return np.asarray(canvas)[:, :width]
 
 
-def with_legend(pictures: NDArray[np.uint8], *, with_region: bool) -> NDArray[np.uint8]:
+def with_legend(pictures: NDArray[np.uint8], *, with_region: bool, top: str = LARGEST) -> NDArray[np.uint8]:
     """The same legend below every picture: (frames, height, width, 3) gets 36 rows more."""
-    one = legend(pictures.shape[2], with_region=with_region)
+    one = legend(pictures.shape[2], with_region=with_region, top=top)
     return np.concatenate([pictures, np.repeat(one[None], len(pictures), axis=0)], axis=1)
 
 
@@ -124,6 +164,15 @@ def write_mp4(pictures: NDArray[np.uint8], path: Path, *, frames_per_second: flo
         for picture in even:
             film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         film.mux(stream.encode(None))
+
+
+def write_gif(pictures: NDArray[np.uint8], path: Path, *, frames_per_second: float) -> None:
+    """Write (frames, height, width, 3) as a GIF that repeats, for slides; its rate is in whole 1/100 s."""
+    palette = [Image.fromarray(picture).quantize(128, dither=Image.Dither.NONE) for picture in pictures]
+    milliseconds = 10 * max(2, round(100 / frames_per_second))
+    with atomic_path(path) as temporary:
+        first, *rest = palette
+        first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
 
 
 def _factor(sides: tuple[int, ...]) -> int:

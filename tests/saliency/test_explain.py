@@ -8,72 +8,17 @@ import torch
 from PIL import Image
 
 from echossl.adapt import finetune
-from echossl.config.adapt import FinetuneConfig, FrozenRecipe, LabelBudget, PixelRecipe
-from echossl.config.data import DataConfig, PrepareConfig
-from echossl.config.encoder import Compact3DConfig
+from echossl.config.adapt import FinetuneConfig
 from echossl.config.evaluation import BootstrapConfig
 from echossl.config.explain import ExplainConfig
-from echossl.config.phantom import PhantomConfig
-from echossl.config.training import HardwareConfig
-from echossl.config.video import ClipConfig
-from echossl.data.manifest import write_manifest
-from echossl.data.prepare import prepare
-from echossl.data.sources import index_source
 from echossl.data.store import ClipStore
 from echossl.errors import RunFolderError, UserError
 from echossl.evaluation.study import read_predictions
-from echossl.phantom import generate
 from echossl.phantom.truth import read_truth
 from echossl.saliency.checks import region_checks
+from echossl.saliency.controls import random_weights
 from echossl.saliency.explain import choose_studies, explain
-from echossl.saliency.maps import random_weights
 from echossl.saliency.region import phantom_region
-
-FINETUNE = {
-    "encoder": Compact3DConfig(width=4),
-    "clip": ClipConfig(clip_seconds=0.5, num_frames=8),
-    "labels": LabelBudget(fraction=0.6),
-    "recipe": FrozenRecipe(steps=10, augmented_views=2),
-    "patients_per_class": 2,
-    "hardware": HardwareConfig(device="cpu", precision="fp32"),
-}
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """A small phantom with two severe patients in either split, prepared, fine-tuned."""
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("explain")
-    generate(
-        PhantomConfig(
-            out=folder / "phantom",
-            patients=16,
-            seed=3,
-            beats=(1.0, 1.2),
-            frames_per_second=(25, 30),
-            image_height=(72, 80),
-            videos_per_study=(1, 2),
-            containers=("avi",),
-            workers=1,
-        )
-    )
-    table = index_source(
-        "phantom",
-        folder / "phantom",
-        split_shares={"train": 0.5, "test": 0.5},
-        seed=1,
-        out=folder / "manifest.csv",
-    )
-    # severity by turns: what is severe plays no part in these tests, having both classes does
-    order = {patient: number for number, patient in enumerate(sorted(set(table["patient_id"])))}
-    numbers = table["patient_id"].map(order)
-    table["severe_as"] = (numbers % 2).astype(float)
-    table["split"] = np.where(numbers < 8, "train", "test")
-    write_manifest(table, folder / "manifest.csv")
-    data = DataConfig(manifest=folder / "manifest.csv", store=folder / "store")
-    prepare(PrepareConfig(manifest=data.manifest, out=data.store, size=32, workers=1))
-    finetune(FinetuneConfig(data=data, out=folder / "run", **FINETUNE))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +68,8 @@ def test_every_video_of_the_studies_has_pictures_and_a_row(study, explained) -> 
             # eight frames in half a second are shown in half a second
             assert float(film.streams.video[0].average_rate) == 16
         with np.load(folder / "maps.npz", allow_pickle=False) as maps:
-            assert {"frames", "saliency", "random_weights", "sector", "region"} == set(maps)
+            names = {"frames", "saliency", "random_weights", "sector", "region", "region_walls"}
+            assert names | {"seconds", "phase"} == set(maps)
             assert maps["saliency"].shape == maps["frames"].shape == (8, 32, 32)
 
 
@@ -223,8 +169,8 @@ def test_runs_that_cannot_be_explained_say_why(study, explained) -> None:
         explain(_config(study, "other-split", split="validate"))
     with pytest.raises(RunFolderError, match="holds a run of explain; give one of echossl finetune"):
         explain(_config(study, "itself", run=explained))
-    data = DataConfig(manifest=study / "manifest.csv", store=study / "store")
-    settings = FINETUNE | {"recipe": PixelRecipe()}
-    finetune(FinetuneConfig(data=data, out=study / "pixels", **settings))
+    settings = json.loads((study / "run" / "run.json").read_text())["config"]
+    settings |= {"out": study / "pixels", "recipe": {"name": "pixels"}}
+    finetune(FinetuneConfig.model_validate(settings))
     with pytest.raises(UserError, match="whose recipe has an encoder"):
         explain(_config(study, "of-pixels", run=study / "pixels"))

@@ -2,15 +2,21 @@ import av
 import numpy as np
 import pytest
 from matplotlib import colormaps
+from PIL import Image
 
+from echossl.saliency.methods import METHODS
+from echossl.saliency.pictures import as_drawn, what_one_is
 from echossl.saliency.render import (
     LEGEND_HEIGHT_PIXELS,
     REGION_COLOUR,
+    TITLE_HEIGHT_PIXELS,
     colours,
     legend,
     overlay,
     strip,
+    strips,
     with_legend,
+    write_gif,
     write_mp4,
     write_png,
 )
@@ -142,3 +148,39 @@ def test_still_is_written_as_it_is(tmp_path) -> None:
     picture = strip(_clip(8), np.random.default_rng(1).random((8, 48, 48)))
     write_png(picture, tmp_path / "strip.png")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "strip.png")), picture)
+
+
+def test_strips_show_one_row_per_map_with_its_name() -> None:
+    frames = _clip(12)
+    maps = {"first": np.zeros(frames.shape), "second": np.ones(frames.shape)}
+    picture = strips(frames, maps, columns=4)
+    line = 240 + TITLE_HEIGHT_PIXELS
+    assert picture.shape == (240 + 2 * line + LEGEND_HEIGHT_PIXELS, 4 * 240, 3)
+    assert np.array_equal(picture[240 + TITLE_HEIGHT_PIXELS : 240 + line], picture[:240])
+    assert np.array_equal(picture[-36 - 240 : -36, -240:], overlay(frames[-1:], maps["second"][-1:])[0])
+    assert picture[240 : 240 + TITLE_HEIGHT_PIXELS].max() > 200
+
+
+def test_gif_repeats_and_keeps_the_time(tmp_path) -> None:
+    drawn = overlay(_clip(), np.zeros((6, 48, 48)))
+    write_gif(drawn, tmp_path / "film.gif", frames_per_second=8)
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 6
+        assert film.info["duration"] == pytest.approx(125, abs=5)
+        assert film.info["loop"] == 0
+        found = np.asarray(film.convert("RGB")).astype(int)
+    assert np.abs(found - drawn[0]).mean() < 3
+
+
+def test_maps_of_single_pixels_are_drawn_up_to_a_quantile_and_say_so() -> None:
+    generator = np.random.default_rng(0)
+    values = (generator.random((4, 48, 48)) ** 8).astype(np.float32)
+    drawn = as_drawn("smooth_grad", values)
+    assert drawn.max() == 1
+    assert (drawn == 1).mean() == pytest.approx(0.005, abs=0.001)
+    assert what_one_is("smooth_grad") == "largest 0.5 %"
+    for name in ("grad_cam", "occlusion"):
+        assert np.array_equal(as_drawn(name, values), values)
+        assert what_one_is(name) == "largest"
+    assert not as_drawn("smooth_grad", np.zeros((2, 8, 8), dtype=np.float32)).any()
+    assert all(0.9 < method.drawn_quantile <= 1 for method in METHODS.values())

@@ -31,11 +31,14 @@ class Method:
         title: as it is printed.
         compute: (score, clips, settings) → (batch, frames, height, width), at least 0, larger is more.
         layer: where it looks unless told otherwise.
+        drawn_quantile: the value that is drawn as 1; maps of single pixels have a few large values, beside
+            which nothing else would be seen.
     """
 
     title: str
     compute: Callable[[Score, Tensor, Any], Tensor]
     layer: str
+    drawn_quantile: float = 1.0
 
 
 METHODS: dict[str, Method] = {
@@ -43,8 +46,8 @@ METHODS: dict[str, Method] = {
     "grad_cam_plus_plus": Method("Grad-CAM++", activation_map, LAST),
     "hires_cam": Method("HiResCAM", activation_map, LAST),
     "layer_cam": Method("Layer-CAM", activation_map, LAST),
-    "integrated_gradients": Method("Integrated gradients", integrated_gradients, INPUT),
-    "smooth_grad": Method("SmoothGrad", smooth_grad, INPUT),
+    "integrated_gradients": Method("Integrated gradients", integrated_gradients, INPUT, 0.995),
+    "smooth_grad": Method("SmoothGrad", smooth_grad, INPUT, 0.995),
     "occlusion": Method("Occlusion", occlusion, INPUT),
     "attention_rollout": Method("Attention rollout", attention_rollout, INPUT),
 }
