@@ -14,7 +14,7 @@ from echossl.config.logging import WandbConfig
 from echossl.config.objective import ContrastiveConfig, ObjectiveConfig
 from echossl.config.phantom import PhantomSettings
 from echossl.config.training import AugmentConfig, HardwareConfig, OptimiserConfig
-from echossl.config.video import ClipConfig
+from echossl.config.video import ClipConfig, GreyValues
 
 RANDOM = "random"
 
@@ -33,6 +33,13 @@ class PretrainingConfig(Config):
     augment: AugmentConfig | None = Field(None, description="Augmentation of this pre-training.")
     optimiser: OptimiserConfig | None = Field(None, description="Optimiser of this pre-training.")
     batch_size: int | None = Field(None, ge=2, description="Patients per update of this pre-training.")
+    pairs: Literal["patients", "all_pairs"] = Field(
+        "patients", description="What a batch holds: patients, or pairs out of all pairs of a study's videos."
+    )
+    grey: GreyValues = Field("standardised", description="How this pre-training normalises grey values.")
+    data: DataConfig | None = Field(
+        None, description="Manifest and store of this pre-training, such as another data set's, of one size."
+    )
 
 
 class ArmConfig(Config):
@@ -40,12 +47,26 @@ class ArmConfig(Config):
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Short name, used in folder names and tables.")
     title: str = Field(description="The name that a reader sees.")
-    start: str = Field(RANDOM, description="Name of a pre-training, or 'random'.")
+    start: str = Field(
+        RANDOM,
+        description="Name of a pre-training, 'random', or given weights: torchvision:NAME, pytorchvideo:NAME "
+        "or a path with a slash.",
+    )
     recipe: Recipe = Field(description="How the labels are used.")
     clip_from: Literal["start", "settings"] = Field(
         "start", description="Clips of the adaptation: those of the pre-training, or those of the study."
     )
     seeds: int | None = Field(None, ge=1, description="Seeds of this arm; empty takes those of the study.")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it starts from weights that the study does not make."""
+        return ":" in self.start or "/" in self.start
+
+    @property
+    def pretraining(self) -> str | None:
+        """Name of the pre-training that it starts from, or None."""
+        return None if self.is_given or self.start == RANDOM else self.start
 
 
 # what won on the validation patients of three phantoms: experiments/results/objectives_valve_probe
@@ -89,17 +110,23 @@ class StudySettings(Config):
     clip: ClipConfig = Field(ClipConfig(), description="Which frames make a clip.")
     encoder: EncoderConfig = Field(Compact3DConfig(), description="The network of every arm.")
     augment: AugmentConfig = Field(AugmentConfig(), description="Augmentation of every arm.")
-    pretrainings: tuple[PretrainingConfig, ...] = Field(
-        (DENSE, SIMCLR), description="Pre-trainings."
-    )
+    pretrainings: tuple[PretrainingConfig, ...] = Field((DENSE, SIMCLR), description="Pre-trainings.")
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser of every pre-training.")
     batch_size: int = Field(32, ge=2, description="Patients per update of every pre-training.")
     arms: tuple[ArmConfig, ...] = Field(
         DEFAULT_ARMS, min_length=1, description="Arms; the first is the default."
     )
     column: str = Field("severe_as", description="Label column.")
+    question: str | None = Field(
+        None,
+        description="What is evaluated of a column of several classes, such as as_grade_at_least_severe; "
+        "empty for a column of 0 and 1.",
+    )
     fractions: tuple[float, ...] = Field(
         (0.01,), min_length=1, description="Shares of the training patients."
+    )
+    validation_share: float = Field(
+        0.25, gt=0, lt=1, description="Share of each label budget that is held out to choose settings on."
     )
     draws: int = Field(3, ge=1, description="Label draws per fraction, the same for every arm.")
     seeds: int = Field(1, ge=1, description="Pre-training seeds; a random start gets as many.")
@@ -121,9 +148,12 @@ class StudySettings(Config):
         own_clips = {pretraining.name: pretraining.clip for pretraining in self.pretrainings}
         known = own_clips.keys() | {RANDOM}
         for arm in self.arms:
+            if arm.is_given:
+                continue
             if arm.start not in known:
                 raise ValueError(
-                    f"arm {arm.name} starts from {arm.start!r}; known are {', '.join(sorted(known))}"
+                    f"arm {arm.name} starts from {arm.start!r}; known are {', '.join(sorted(known))}, "
+                    "or give torchvision:NAME or a path with a slash"
                 )
             if arm.clip_from == "settings" and own_clips.get(arm.start) is None:
                 raise ValueError(
@@ -134,6 +164,11 @@ class StudySettings(Config):
         if self.wandb.group or self.wandb.job_type != WandbConfig().job_type:
             raise ValueError("wandb.group and wandb.job_type have no effect: runs are grouped by arm")
         return self
+
+    @property
+    def evaluated(self) -> str:
+        """Name of the binary question that every figure answers."""
+        return self.question or self.column
 
     @model_validator(mode="after")
     def _family_fits(self) -> "StudySettings":

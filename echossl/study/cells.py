@@ -7,7 +7,7 @@ from pathlib import Path
 from echossl.adapt.finetune import PREDICTIONS_NAME
 from echossl.config.adapt import FinetuneConfig, LabelBudget
 from echossl.config.logging import WandbConfig
-from echossl.config.study import RANDOM, ArmConfig, StudyConfig
+from echossl.config.study import ArmConfig, StudyConfig
 from echossl.config.training import PretrainConfig
 
 
@@ -29,12 +29,12 @@ class Cell:
 
 def plan_pretrainings(config: StudyConfig) -> Iterator[PretrainConfig]:
     """Every pre-training that some arm starts from, once per seed."""
-    needed = {arm.start for arm in config.arms}
+    needed = {arm.pretraining for arm in config.arms}
     for seed in _seeds(config):
         for pretraining in config.pretrainings:
             if pretraining.name in needed:
                 yield PretrainConfig(
-                    data=config.data,
+                    data=pretraining.data or config.data,
                     out=pretraining_folder(config, pretraining.name, seed),
                     clip=pretraining.clip or config.clip,
                     encoder=pretraining.encoder or config.encoder,
@@ -42,6 +42,8 @@ def plan_pretrainings(config: StudyConfig) -> Iterator[PretrainConfig]:
                     objectives=pretraining.objectives,
                     augment=pretraining.augment or config.augment,
                     optimiser=pretraining.optimiser or config.optimiser,
+                    pairs=pretraining.pairs,
+                    grey=pretraining.grey,
                     batch_size=pretraining.batch_size or config.batch_size,
                     seed=seed,
                     hardware=config.hardware,
@@ -78,6 +80,12 @@ def _seeds(config: StudyConfig) -> range:
     return range(config.first_seed, config.first_seed + config.seeds)
 
 
+def _start(config: StudyConfig, arm: ArmConfig, seed: int) -> Path | None:
+    if arm.is_given:
+        return Path(arm.start)
+    return pretraining_folder(config, arm.pretraining, seed) if arm.pretraining else None
+
+
 def _finetune_config(
     config: StudyConfig, arm: ArmConfig, fraction: float, draw: int, seed: int
 ) -> FinetuneConfig:
@@ -85,11 +93,16 @@ def _finetune_config(
     return FinetuneConfig(
         data=config.data,
         out=folder,
-        start=None if arm.start == RANDOM else pretraining_folder(config, arm.start, seed),
+        start=_start(config, arm, seed),
         encoder=config.encoder,
         clip=config.clip,
         clip_from=arm.clip_from,
-        labels=LabelBudget(column=config.column, fraction=fraction, draw=draw),
+        labels=LabelBudget(
+            column=config.column,
+            fraction=fraction,
+            draw=draw,
+            validation_share=config.validation_share,
+        ),
         recipe=arm.recipe,
         augment=config.augment,
         seed=seed,

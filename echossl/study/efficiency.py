@@ -59,7 +59,8 @@ def draw_efficiency(results: Sequence[ArmResult]) -> Figure:
     arms = list(dict.fromkeys(result.arm.title for result in results))
     for number, arm in enumerate(arms):
         line = sorted((one for one in results if one.arm.title == arm), key=lambda one: one.fraction)
-        _draw_arm(axes, line, number)
+        # many bands on top of each other would hide the lines
+        _draw_arm(axes, line, number, band=min(0.15, 0.5 / len(arms)))
     patients = {result.fraction: result.num_labelled_patients for result in results}
     fractions = sorted(patients)
     axes.set(xscale="log", xlabel="share of the training patients with a label (patients)", ylabel="AUROC")
@@ -68,7 +69,7 @@ def draw_efficiency(results: Sequence[ArmResult]) -> Figure:
     axes.axhline(CHANCE, color="0.5", linewidth=0.8, linestyle=(0, (2, 2)))
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=1 + (len(arms) > 3), frameon=False)
+    figure.legend(loc="outside lower center", ncols=1 + (len(arms) > 3), frameon=False, handlelength=3)
     return figure
 
 
@@ -80,11 +81,11 @@ def draw_means(result: ArmResult) -> list[float]:
     return [float(np.mean(values[draw])) for draw in sorted(values)]
 
 
-def _draw_arm(axes: Axes, line: Sequence[ArmResult], number: int) -> None:
+def _draw_arm(axes: Axes, line: Sequence[ArmResult], number: int, *, band: float) -> None:
     colour, intervals = COLOURS[number % len(COLOURS)], [one.intervals["auroc"] for one in line]
     fractions = [one.fraction for one in line]
     lows, highs = ([one.low for one in intervals], [one.high for one in intervals])
-    axes.fill_between(fractions, lows, highs, color=colour, alpha=0.15, linewidth=0)
+    axes.fill_between(fractions, lows, highs, color=colour, alpha=band, linewidth=0)
     # a band has no width at a single fraction
     axes.vlines(fractions, lows, highs, color=colour, alpha=0.5, linewidth=1.0)
     for one in line:

@@ -48,7 +48,10 @@ def write_page(config: DemoConfig, study: StudyConfig, results: list[ArmResult])
         title=config.title,
         lead=_lead(config, results),
         test_set=TestSet(
-            TARGETS.get(study.column, study.column), test.num_patients, test.num_positive, test.prevalence
+            TARGETS.get(study.evaluated, study.evaluated),
+            test.num_patients,
+            test.num_positive,
+            test.prevalence,
         ),
         default_arm=study.arms[0].title,
         results=[_result_line(result) for result in results],
@@ -139,7 +142,7 @@ def _training_curves(study: StudyConfig) -> Iterator[TrainingCurve]:
     for run in plan_pretrainings(study):
         lines = read_metrics(run.out)
         steps = np.array([line["step"] for line in lines], dtype=np.float64)
-        for key in ("loss", "contrastive/accuracy", "frame_order/accuracy"):
+        for key in ("loss", "contrastive/pair_accuracy", "frame_order/accuracy"):
             if lines and key in lines[0]:
                 values = np.array([line[key] for line in lines], dtype=np.float64)
                 yield TrainingCurve(run.out.name.replace("_", " "), key.replace("/", " "), steps, values)

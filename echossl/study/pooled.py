@@ -82,7 +82,7 @@ def _read_cells(
     for cell in whole_draws(
         [one for one in plan_cells(config) if (one.arm.name, one.fraction) == (arm.name, fraction)]
     ):
-        predictions = read_predictions(cell.config.out / PREDICTIONS_NAME, config.column)
+        predictions = read_predictions(cell.config.out / PREDICTIONS_NAME, config.evaluated)
         cells.append(Cell(cell.draw, cell.seed, predictions))
         budgets.append(json.loads((cell.config.out / "result.json").read_text(encoding="utf-8")))
     return cells, budgets

@@ -51,10 +51,11 @@ def run_study(config: StudyConfig, *, chosen: Callable[[Task], bool] | None = No
     Raises:
         UserError: if manifest or store are not there, or a run folder holds a run with other settings.
     """
-    for path, maker in ((config.data.manifest, "index"), (config.data.store, "prepare")):
-        if not path.exists():
-            raise UserError(f"{path}: no such file or folder; make it with echossl {maker}")
     tasks = [task for task in plan_tasks(config) if chosen is None or chosen(task)]
+    for data in dict.fromkeys(task.config.data for task in tasks):
+        for path, maker in ((data.manifest, "index"), (data.store, "prepare")):
+            if not path.exists():
+                raise UserError(f"{path}: no such file or folder; make it with echossl {maker}")
     for task in tasks:
         task.refuse_other_settings()
     config.out.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,8 @@ def summary_text(config: StudyConfig, results: list[ArmResult]) -> str:
     seeds, draws = _count(config.seeds, "pre-training seed"), _count(config.draws, "paired label draw")
     resampling = f"{config.bootstrap.confidence:.0%}, {config.bootstrap.resamples} resamples"
     lines = [
-        f"{test.num_patients} test patients, {config.column} in {test.num_positive}; {seeds}, {draws}.",
+        f"{test.num_patients} test patients, {config.evaluated} in {test.num_positive}; {seeds}, {draws}.",
+        f"Of the labelled patients, {config.validation_share:.0%} are held out to choose settings on.",
         f"Intervals: {resampling} of test patients, label draws and seeds together.",
         *([f"{config.column} follows {classes}."] if (classes := describe(config.column)) else []),
         "",

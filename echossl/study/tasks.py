@@ -7,7 +7,7 @@ from pathlib import Path
 from echossl.adapt import finetune
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.logging import WandbConfig
-from echossl.config.study import RANDOM, StudyConfig
+from echossl.config.study import StudyConfig
 from echossl.config.training import PretrainConfig
 from echossl.encoders.files import FILE_NAME as ENCODER_NAME
 from echossl.errors import UserError
@@ -27,6 +27,7 @@ class Task:
         cell: its place in the grid; None for a pre-training.
         needs: name of the pre-training that it starts from, or None.
         wandb: how a cell is shown at Weights & Biases; None if it is not.
+        question: what its figure there answers.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Task:
     cell: Cell | None = None
     needs: str | None = None
     wandb: WandbConfig | None = None
+    question: str = ""
 
     @property
     def is_finished(self) -> bool:
@@ -61,10 +63,10 @@ def plan_tasks(config: StudyConfig) -> list[Task]:
 
 def cell_task(config: StudyConfig, cell: Cell) -> Task:
     """The task of one cell."""
-    start = cell.arm.start
-    needs = None if start == RANDOM else pretraining_folder(config, start, cell.seed).name
+    start = cell.arm.pretraining
+    needs = pretraining_folder(config, start, cell.seed).name if start else None
     shown = cell_wandb(config.wandb, cell)
-    return Task(cell_name(config, cell), cell.config, cell, needs, shown)
+    return Task(cell_name(config, cell), cell.config, cell, needs, shown, config.evaluated)
 
 
 def left_to_do(tasks: Sequence[Task]) -> list[Task]:
@@ -110,7 +112,7 @@ def do_task(task: Task) -> Path:
         return pretrain(task.config)
     predictions = finetune(task.config)
     if task.wandb is not None and not was_finished:
-        log_cell(task.wandb, task.config)
+        log_cell(task.wandb, task.config, task.question)
     return predictions
 
 

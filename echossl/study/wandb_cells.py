@@ -23,7 +23,7 @@ def cell_wandb(study: WandbConfig, cell: Cell) -> WandbConfig | None:
     return study.model_copy(update={"group": cell.arm.name, "job_type": JOB_TYPE, "tags": tags})
 
 
-def log_cell(wandb: WandbConfig, config: FinetuneConfig) -> None:
+def log_cell(wandb: WandbConfig, config: FinetuneConfig, question: str) -> None:
     """Send what a finished cell found: its looks at the validation patients, then its test figures."""
     result: dict[str, Any] = json.loads((config.out / "result.json").read_text(encoding="utf-8"))
     with open_wandb(wandb, run=RunFolder(config.out), settings=config) as log:
@@ -31,7 +31,7 @@ def log_cell(wandb: WandbConfig, config: FinetuneConfig) -> None:
         for look in result.get("validation", []):
             last = int(look["step"])
             log.write(last, _numbers({f"validation/{name}": value for name, value in look.items()}))
-        predictions = read_predictions(config.out / PREDICTIONS_NAME, config.labels.column)
+        predictions = read_predictions(config.out / PREDICTIONS_NAME, question)
         figures = {"test/auroc": auroc(predictions.labels, predictions.scores)}
         counts = _numbers({name: result.get(name) for name in COUNTS})
         log.write(last + 1, figures | counts)

@@ -115,7 +115,7 @@ def test_a_killed_worker_costs_one_attempt(data: DataConfig, tmp_path: Path) -> 
     [server] = [child for child in psutil.Process(process.pid).children() if child.children()]
     [worker] = server.children()
     worker.kill()
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     assert all(task.is_finished for task in plan_tasks(config))
 
@@ -127,7 +127,7 @@ def test_a_full_disk_fails_cells_and_a_restart_finishes_them(data: DataConfig, t
         resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))  # too small for any weights
 
     process = sweep(str(path), preexec_fn=limit)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "failed.csv: 3 runs failed, the first is pairs-seed0" in errors
     # what needs no weights is finished and summed up
