@@ -197,10 +197,11 @@ def _note(
     name = folder_name(video)
     write_pictures(maps, out / name, explainer.clip)
     identity = {key: video[key] for key in IDENTITY}
-    place = {"path": video["path"], "score": video["score"], "clip_logit": maps.logit, "folder": name}
-    found.videos.append({**identity, **place, **shares(maps)})
+    columns = ("study_id", "patient_id", "path", "label", "score")
+    row = {**{key: video[key] for key in columns}, "clip_logit": maps.logit, "folder": name}
+    found.videos.append({**row, **shares(maps)})
     found.figures.extend({**identity, **asdict(one)} for one in figures_of(explainer, maps, controls))
-    found.frames.extend({**identity, "folder": name, **row} for row in frame_rows(maps))
+    found.frames.extend({**identity, "folder": name, **frame} for frame in frame_rows(maps))
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
