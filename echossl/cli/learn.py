@@ -162,9 +162,12 @@ def sweep(
         study.require_complete(config)
     else:
         failures = study.run_chosen(config, pretrain_only=pretrain_only, fraction=fraction)
-        if not pretrain_only:
-            typer.echo(study.write_table(config))
-        study.require_all(failures, config.out)
+        try:
+            if not pretrain_only:
+                typer.echo(study.write_table(config))
+        finally:
+            # a full disk fails runs first and the table last: the runs are what to say
+            study.require_all(failures, config.out)
 
 
 def _one_at_most(**options: object) -> None:

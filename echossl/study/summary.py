@@ -33,9 +33,9 @@ def summarise(config: StudyConfig, results: list[ArmResult]) -> Path:
         The path of ``summary.md``.
     """
     write_results(list(_result_rows(config, results)), config.out / "results.csv")
-    write_efficiency(results, config.out)
     path = config.out / "summary.md"
     write_text(path, summary_text(config, results))
+    write_efficiency(results, config.out)  # the largest, and the least that would be missed on a full disk
     return path
 
 
