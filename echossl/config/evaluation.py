@@ -1,8 +1,45 @@
 """Settings of the statistics."""
 
-from pydantic import Field
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from echossl.config.base import Config
+
+_POINT = re.compile(r"(sensitivity|specificity)[ _]?(\d+(?:\.\d+)?) ?%?")
+
+
+def _listed(value: object) -> object:
+    """``sex,source`` as ``[sex, source]``: a list needs quotes in most shells."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def parse_point(text: str) -> tuple[Literal["sensitivity", "specificity", "youden"], float]:
+    """Rule and target of ``sensitivity90`` (or ``sensitivity 90 %``) or ``youden``; its target is 0.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if text == "youden":
+        return "youden", 0.0
+    found = _POINT.fullmatch(text)
+    if not found or not 0 < float(found[2]) < 100:
+        raise ValueError(f"operating point {text!r} is not like sensitivity90, specificity95 or youden")
+    rule: Literal["sensitivity", "specificity"] = (
+        "sensitivity" if found[1] == "sensitivity" else "specificity"
+    )
+    return rule, float(found[2]) / 100
+
+
+def _points(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        parse_point(value)
+    return values
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Points = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_points)]
 
 
 class BootstrapConfig(Config):
@@ -13,3 +50,62 @@ class BootstrapConfig(Config):
         0.95, gt=0, lt=1, description="Coverage; 0.95 takes the 2.5th to 97.5th percentile."
     )
     seed: int = Field(0, ge=0, description="Seed of the resampling.")
+
+
+class IntervalConfig(BootstrapConfig):
+    """How an interval is made, wherever one table is judged or tables are compared."""
+
+    method: Literal["percentile", "bca", "studentised", "delong"] = Field(
+        "percentile",
+        description="Interval from the resamples; delong takes none for the AUROC (logit scale, by patient), "
+        "and percentiles for all other figures.",
+    )
+    stratified: bool = Field(
+        False, description="Draw patients with a positive study apart from those without: none lacks a class."
+    )
+
+
+class EvaluationConfig(IntervalConfig):
+    """How one table of predictions is judged."""
+
+    validation_split: str = Field(
+        "val", description="Split on which thresholds are chosen and probabilities are fitted."
+    )
+    operating_points: Points = Field(
+        ("sensitivity90", "specificity90", "youden"),
+        description="Thresholds fixed on the validation split: sensitivityNN, specificityNN (in %), youden.",
+    )
+    proportions: Literal["bootstrap", "wilson", "clopper_pearson"] = Field(
+        "bootstrap",
+        description="Intervals of sensitivity, specificity, PPV and NPV; the two from counts need one study "
+        "per patient.",
+    )
+    prevalence: float | None = Field(
+        None, gt=0, lt=1, description="Share of positives for which predictive values are also stated."
+    )
+    partial_specificity: float = Field(
+        0.9, ge=0, lt=1, description="The partial AUROC is that of specificities from this one up."
+    )
+    recalibrate: Literal["temperature", "platt", "isotonic"] | None = Field(
+        None, description="Turn scores into probabilities by a fit on the validation split."
+    )
+    bins: int = Field(10, ge=2, description="Bins of equal mass for the calibration error.")
+    decision_thresholds: tuple[float, float] = Field(
+        (0.01, 0.5), description="Range of probabilities at which one would act, for the decision curve."
+    )
+    subgroups: Names = Field(
+        (), description="Columns of the table or manifest whose groups are judged apart."
+    )
+    correlate: Names | None = Field(
+        None, description="Columns of measurements to correlate the score with; null takes those of severity."
+    )
+    grades: str | None = Field(
+        None, description="Column of grades for the scores by grade; null takes as_grade where it is there."
+    )
+
+    @model_validator(mode="after")
+    def _thresholds(self) -> "EvaluationConfig":
+        first, last = self.decision_thresholds
+        if not 0 <= first < last < 1:
+            raise ValueError(f"decision_thresholds {first} to {last}, expected rising, 0 to below 1")
+        return self

@@ -26,7 +26,7 @@ def partial_auroc(*, lowest: float = 0.0, highest: float) -> Metric:
         raise ValueError(f"false positive rates {lowest} to {highest}, expected 0 <= lowest < highest <= 1")
 
     def metric(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike) -> Floats:
-        false_rate, true_rate = _curves(labels, scores, np.asarray(weights, dtype=np.float64))
+        false_rate, true_rate = rate_paths(labels, scores, np.asarray(weights, dtype=np.float64))
         area = _area(false_rate, true_rate, lowest, highest)
         of_guess, most = (highest**2 - lowest**2) / 2, highest - lowest
         return (1 + (area - of_guess) / (most - of_guess)) / 2
@@ -34,8 +34,18 @@ def partial_auroc(*, lowest: float = 0.0, highest: float) -> Metric:
     return metric
 
 
-def _curves(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: Floats) -> tuple[Floats, Floats]:
-    """False and true positive rate after each group of equal scores, (resamples, groups + 1), or NaN."""
+def rate_paths(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rate at every threshold for many weightings of the same rows.
+
+    Args:
+        labels: 0 or 1, (n,).
+        scores: any finite number, (n,).
+        weights: not negative, (resamples, n).
+
+    Returns:
+        Both from 0 to 1 after each group of equal scores, (resamples, groups + 1); NaN where a class has no
+        weight.
+    """
     values = np.asarray(scores, dtype=np.float64)
     order = np.argsort(-values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=np.inf) != 0)

@@ -66,7 +66,7 @@ def choose(predictions: Predictions, rule: Rule, target: float = 0.9) -> Operati
     else:
         index = sensitivity + specificity
         place = int(np.flatnonzero(index >= index.max() - ROUNDING)[-1])
-    name = rule if rule == "youden" else f"{rule} {target:.0%}".replace("%", " %")
+    name = rule if rule == "youden" else f"{rule} {100 * target:g} %"
     return OperatingPoint(
         name, float(thresholds[place]), splits[0], frozenset(np.unique(predictions.patients).tolist())
     )
