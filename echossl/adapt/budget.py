@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from echossl.adapt.tasks import Task, resolve_task
+from echossl.adapt.units import rarest_classes
 from echossl.config.adapt import LabelBudget
 from echossl.data.store import ClipStore
 from echossl.data.strata import draw_patients, hold_out
@@ -90,9 +91,11 @@ def draw_budget(table: pd.DataFrame, labels: LabelBudget, *, split: str) -> Budg
     is held out for validation, and what batches are balanced by, comes from those that were drawn.
 
     A study has the largest of its videos' labels, and so has a patient: any positive video makes it positive.
+    Of classes without an order that videos have, a patient is drawn by the rarest of its own.
 
     Args:
-        table: manifest rows with their store ``row``.
+        table: manifest rows with their store ``row``; by video as :func:`echossl.adapt.units.by_unit` gives
+            them.
         labels: task, columns, share, draw.
         split: the split to draw from.
 
@@ -105,18 +108,21 @@ def draw_budget(table: pd.DataFrame, labels: LabelBudget, *, split: str) -> Budg
     refuse_mixed_studies(task, pool, targets)
     known: npt.NDArray[np.bool_] = np.asarray(~np.isnan(targets).all(axis=1))
     pool, targets = pool.loc[known, :], targets[known]
-    of_patient = largest_targets(pool["patient_id"], targets)
+    strata = _strata(task, pool["patient_id"], targets)
     chosen = draw_patients(
-        _strata(task, of_patient),
+        strata,
         fraction=labels.fraction,
         draw=labels.draw,
         what=", ".join(task.settings.columns),
+        # by video, each patient may have videos of every class
+        fewest_groups=1 if labels.unit == "video" else 2,
     )
     rows = pool["patient_id"].isin(chosen).to_numpy()
-    strata = _strata(task, of_patient.loc[list(chosen)])
+    assessed = len(strata)
+    strata = _strata(task, pool["patient_id"][rows], targets[rows])
     train, validation = hold_out(strata, share=labels.validation_share, draw=labels.draw)
     videos = _with_targets(task, pool[rows], targets[rows])
-    return Budget(videos, train, validation, strata, len(of_patient))
+    return Budget(videos, train, validation, strata, assessed)
 
 
 def _with_targets(task: Task, videos: pd.DataFrame, targets: Floats) -> pd.DataFrame:
@@ -128,7 +134,11 @@ def _with_targets(task: Task, videos: pd.DataFrame, targets: Floats) -> pd.DataF
     return columns.sort_values("row").reset_index(drop=True)
 
 
-def _strata(task: Task, of_patient: pd.DataFrame) -> dict[str, int]:
+def _strata(task: Task, patients: pd.Series, targets: Floats) -> dict[str, int]:
+    """The stratum of each patient: of its largest target, or by video of the rarest of its classes."""
+    if task.settings.unit == "video" and task.settings.name == "multiclass":
+        return rarest_classes(patients, targets[:, 0])
+    of_patient = largest_targets(patients, targets)
     codes = task.strata(of_patient.to_numpy()).tolist()
     return {str(patient): code for patient, code in zip(of_patient.index, codes, strict=True)}
 

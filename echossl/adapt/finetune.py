@@ -8,14 +8,16 @@ from typing import Any
 import pandas as pd
 
 from echossl.adapt.batches import study_targets
-from echossl.adapt.budget import Budget, draw_budget, of_split, readable
+from echossl.adapt.budget import Budget, of_split, readable
+from echossl.adapt.found_classes import draw_with_classes
 from echossl.adapt.pixels import fit_pixels, study_features
 from echossl.adapt.predictions import scored_studies, write_predictions
 from echossl.adapt.search import choose_within_budget
 from echossl.adapt.start import start_encoder
 from echossl.adapt.tasks import Task, resolve_task
 from echossl.adapt.trainers import trainer_for
-from echossl.config.adapt import FinetuneConfig
+from echossl.adapt.units import STUDY_OF_VIDEO, by_unit, refuse_other_classes, takes_found_classes
+from echossl.config.adapt import FinetuneConfig, LabelBudget
 from echossl.config.recipes import PixelRecipe
 from echossl.data.labels import describe
 from echossl.data.manifest import read_manifest
@@ -34,7 +36,7 @@ class Outcome:
     """What a recipe made of the budget.
 
     Attributes:
-        studies: the predicted studies: ``patient_id, study_id`` and the score columns of the task.
+        studies: the predicted studies, or videos: ``patient_id, study_id`` and the score columns.
         facts: what goes into ``result.json``.
     """
 
@@ -49,7 +51,8 @@ def finetune(config: FinetuneConfig) -> Path:
     it is predicted, to be written beside the scores.
 
     Returns:
-        ``predictions.csv`` in the run folder: one row per assessed study of the test split. Beside it lie
+        ``predictions.csv`` in the run folder: one row per assessed study (or video, with ``labels.unit``) of
+        the test split. Beside it lie
         ``budget.csv`` (whose labels were used, and for what), ``model.safetensors`` (unless the recipe is
         ``pixels``) and ``result.json``.
 
@@ -61,22 +64,37 @@ def finetune(config: FinetuneConfig) -> Path:
     if run.result is not None:
         return path
     started = time.monotonic()
-    task, store = resolve_task(config.labels), ClipStore.open(config.data.store)
-    columns = list(task.settings.columns)
-    zero_or_one = columns if task.settings.name in {"binary", "multilabel"} else []
-    manifest = read_manifest(config.data.manifest, binary_columns=zero_or_one, files_needed=False)
-    table = store.rows_for(manifest)
-    budget = draw_budget(table, config.labels, split=config.train_split)
+    binary_columns, store = _binary_columns(config.labels), ClipStore.open(config.data.store)
+    manifest = read_manifest(config.data.manifest, binary_columns=binary_columns, files_needed=False)
+    table = by_unit(store.rows_for(manifest), config.labels)
+    labels, budget = draw_with_classes(table, config.labels, split=config.train_split)
+    task, columns = resolve_task(labels), config.labels.all_columns
+    test = of_split(table[table[columns].notna().any(axis=1)], config.test_split)
+    if takes_found_classes(config.labels):
+        refuse_other_classes(test, labels.column, labels.classes, config.test_split)
+    config = config.model_copy(update={"labels": labels})
     budget.write(config.out / BUDGET_NAME, task)
     most = config.data.max_bad_fraction
     bad_videos = BadVideos(config.out, num_videos=len(budget.videos), most=most)
     budget = readable(budget, store, bad_videos)
-    test = of_split(table[table[columns].notna().any(axis=1)], config.test_split)
     outcome = adapt(config, store, table.drop(columns=columns), budget, test.drop(columns=columns))
     write_predictions(task, outcome.studies, test, config.test_split, path)
     seconds = {"seconds": round(time.monotonic() - started, 2)}
-    run.finish(_labels(task) | _counts(task, budget, outcome.studies) | outcome.facts | seconds)
+    counts = _counts(task, budget, outcome.studies) | _counts_by_video(task, table, budget, outcome.studies)
+    run.finish(_labels(task) | counts | outcome.facts | seconds)
     return path
+
+
+def _binary_columns(labels: LabelBudget) -> list[str]:
+    """The columns that must hold 0, 1 or nothing.
+
+    Raises:
+        UserError: if the settings of the task do not fit together.
+    """
+    if takes_found_classes(labels):
+        return []
+    is_binary = resolve_task(labels).settings.name in {"binary", "multilabel"}
+    return labels.all_columns if is_binary else []
 
 
 def adapt(
@@ -121,6 +139,8 @@ def _labels(task: Task) -> dict[str, Any]:
     """What was learned, with the classes as they are printed with every result."""
     columns = task.settings.columns
     known = [text for text in map(describe, columns) if text]
+    if task.settings.unit == "video" and task.settings.classes and not known:
+        known = [f"{task.column}: {', '.join(task.settings.classes)}"]
     return {
         "task": task.settings.name,
         "column": ", ".join(columns),
@@ -140,4 +160,17 @@ def _counts(task: Task, budget: Budget, scored: pd.DataFrame) -> dict[str, Any]:
         "num_labelled_videos": len(budget.videos),
         "num_test_patients": scored["patient_id"].nunique(),
         "num_test_studies": len(scored),
+    }
+
+
+def _counts_by_video(task: Task, table: pd.DataFrame, budget: Budget, scored: pd.DataFrame) -> dict[str, Any]:
+    """What :func:`_counts` calls a study is a video there; nothing by study."""
+    if task.settings.unit == "study":
+        return {}
+    study = table.set_index("study_id")[STUDY_OF_VIDEO]
+    return {
+        "unit": "video",
+        "num_labelled_studies": study.loc[budget.videos["study_id"]].nunique(),
+        "num_test_studies": study.loc[scored["study_id"]].nunique(),
+        "num_test_videos": len(scored),
     }

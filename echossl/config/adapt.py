@@ -9,7 +9,7 @@ from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.recipes import FrozenRecipe, FullRecipe, PixelRecipe, Recipe
-from echossl.config.task import TaskName
+from echossl.config.task import TaskName, Unit
 from echossl.config.training import AugmentConfig, HardwareConfig
 from echossl.config.video import ClipConfig, ClipPolicy, GreyValues
 
@@ -33,13 +33,25 @@ class LabelBudget(Config):
         "with `columns`, multiclass with `classes`, else binary.",
     )
     classes: tuple[str, ...] = Field(
-        (), description="Classes in order, of a column that is not named like a class map."
+        (),
+        description="Classes in order, of a column that is not named like a class map; empty takes those of "
+        "the budget's patients, of a multiclass task by video.",
+    )
+    unit: Unit = Field(
+        "study",
+        description="What has a label and a score: a study, or each video for itself, as of views. Budget, "
+        "splits and intervals are by patient in any case.",
     )
     fraction: float = Field(0.01, gt=0, le=1, description="Share of the assessed training patients.")
     draw: int = Field(0, ge=0, description="Which random draw; fractions of one draw are nested.")
     validation_share: float = Field(
         0.25, gt=0, lt=1, description="Share of the budget that is held out to choose the number of steps."
     )
+
+    @property
+    def all_columns(self) -> list[str]:
+        """The label columns, one but for a multi-label task."""
+        return list(self.columns) or [self.column]
 
     @model_validator(mode="after")
     def _settings_have_an_effect(self) -> "LabelBudget":
@@ -99,4 +111,10 @@ class FinetuneConfig(Config):
     def _clip_has_an_effect(self) -> "FinetuneConfig":
         if self.clip_from == "settings" and self.start is None:
             raise ValueError("clip_from has no effect without a start: a random one takes `clip` anyway")
+        return self
+
+    @model_validator(mode="after")
+    def _pooling_has_an_effect(self) -> "FinetuneConfig":
+        if self.labels.unit == "video" and getattr(self.recipe, "pooling", "mean") != "mean":
+            raise ValueError("recipe.pooling has no effect with labels.unit video; leave it out")
         return self

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from echossl.config.base import Config
 
 TaskName = Literal["binary", "multiclass", "ordinal", "multilabel", "regression"]
+Unit = Literal["study", "video"]
 WITH_CLASSES = ("multiclass", "ordinal")
 
 
@@ -18,6 +19,7 @@ class TaskSettings(Config):
     classes: tuple[str, ...] = Field((), description="Classes in order, of multiclass and ordinal.")
     mean: float = Field(0.0, description="Mean of the budget's labels, in their unit, of regression.")
     deviation: float = Field(1.0, gt=0, description="Standard deviation of the budget's labels.")
+    unit: Unit = Field("study", description="What has a label and a score.")
 
     @model_validator(mode="after")
     def _fits(self) -> "TaskSettings":

@@ -31,7 +31,9 @@ def allocate(sizes: Sequence[int], count: int, *, fewest: Sequence[int], most: S
     return places
 
 
-def draw_patients(strata: Mapping[str, int], *, fraction: float, draw: int, what: str) -> tuple[str, ...]:
+def draw_patients(
+    strata: Mapping[str, int], *, fraction: float, draw: int, what: str, fewest_groups: int = 2
+) -> tuple[str, ...]:
     """Choose a share of the patients, each group in proportion.
 
     Every group has two patients among the chosen, or as many as it has. A larger fraction of the same draw
@@ -42,20 +44,22 @@ def draw_patients(strata: Mapping[str, int], *, fraction: float, draw: int, what
         fraction: share of the patients, above 0, at most 1.
         draw: which random draw.
         what: the label, for messages.
+        fewest_groups: groups that must have two patients: 2, or 1 where a group holds several classes.
 
     Returns:
         Sorted ids.
 
     Raises:
-        UserError: if fewer than two groups have two patients, or the share is too small for every group.
+        UserError: if too few groups have two patients, or the share is too small for every group.
     """
     if not 0 < fraction <= 1:
         raise UserError(f"labels.fraction: found {fraction}, expected a share above 0 and at most 1")
     groups = members(strata)
-    if sum(len(group) >= FEWEST_OF_A_CLASS for group in groups) < 2:
+    if sum(len(group) >= FEWEST_OF_A_CLASS for group in groups) < fewest_groups:
+        found = "fewer than two classes" if fewest_groups > 1 else "no class"
         raise UserError(
-            f"manifest: {what} has fewer than two classes with {FEWEST_OF_A_CLASS} patients in this split; "
-            "nothing can be learned from it"
+            f"manifest: {what} has {found} with {FEWEST_OF_A_CLASS} patients in this split; nothing can be "
+            "learned from it"
         )
     fewest = [min(FEWEST_OF_A_CLASS, len(group)) for group in groups]
     count = rounded(fraction * len(strata))

@@ -37,7 +37,7 @@ def resolve_task(labels: LabelBudget) -> Task:
         UserError: if the class map of the column is of another kind, or classes are missing.
     """
     if labels.columns:
-        return build_task(TaskSettings(name="multilabel", columns=labels.columns))
+        return build_task(TaskSettings(name="multilabel", columns=labels.columns, unit=labels.unit))
     class_map, column = class_map_of(labels.column), labels.column
     kind = class_map.kind if class_map else "multiclass" if labels.classes else "binary"
     name = kind if labels.task == "auto" else labels.task
@@ -52,4 +52,4 @@ def resolve_task(labels: LabelBudget) -> Task:
         )
     if name in WITH_CLASSES and len({text.lower().replace(" ", "_") for text in classes}) < len(classes):
         raise UserError(f"labels.classes: two classes of {column} have the same name: {', '.join(classes)}")
-    return build_task(TaskSettings(name=name, columns=(column,), classes=classes))
+    return build_task(TaskSettings(name=name, columns=(column,), classes=classes, unit=labels.unit))
