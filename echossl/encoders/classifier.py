@@ -41,7 +41,8 @@ def save_classifier(
 ) -> None:
     """Write an encoder file that also holds the head (``head.weight``, ...), the task and the pooling."""
     parts = encoder.state_dict() | {HEAD + name: value for name, value in head.state_dict().items()}
-    more = {TASK_KEY: task.model_dump_json()}
+    # left out where it is a study, so that such files stay readable for earlier versions
+    more = {TASK_KEY: task.model_dump_json(exclude={"unit"} if task.unit == "study" else None)}
     if pooling is not None and pooling.name != "mean":
         more[POOLING_KEY] = pooling.name
         if pooling.attention is not None:
