@@ -1,11 +1,12 @@
 """Who the synthetic patients are: a latent severity, and the measurements and shapes that follow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from echossl.config.phantom import SourceName
 from echossl.data.severity import Graded, grade_from
 
 # with 0.5 m/s of noise on the velocity: about 21 % severe, AUROC of the latent itself about .96
@@ -61,11 +62,15 @@ class Heart:
     descending_aorta_cm: tuple[float, float, float]
     chest_wall_cm: float
     myocardium_db: float
+    effusion_cm: float = 0.0
 
 
 @dataclass(frozen=True)
 class Patient:
-    """Everything that is the same in all videos of one patient."""
+    """Everything that is the same in all videos of one patient.
+
+    ``findings`` are there only where the settings ask for them: name to whether it is present.
+    """
 
     number: int
     age_years: int
@@ -78,6 +83,8 @@ class Patient:
     heart: Heart
     heart_rate_per_min: float
     ejection_fraction: float
+    source: SourceName = "phantom"
+    findings: dict[str, bool] = field(default_factory=dict)
 
     @property
     def patient_id(self) -> str:
@@ -86,7 +93,7 @@ class Patient:
 
     def latents(self) -> dict[str, float]:
         """The causes behind the picture, by name."""
-        return {
+        latents = {
             "severity": self.severity,
             "calcium": self.calcium,
             "sclerotic": float(self.sclerotic),
@@ -102,22 +109,31 @@ class Patient:
             "heart_rate_per_min": self.heart_rate_per_min,
             "ejection_fraction": self.ejection_fraction,
         }
+        if not self.findings:
+            return latents
+        shapes = {
+            "atrium_cm": self.heart.atrium_cm[0],
+            "posterior_wall_cm": self.heart.posterior_wall_cm,
+            "effusion_cm": self.heart.effusion_cm,
+        }
+        return latents | shapes | {f"has_{name}": float(found) for name, found in self.findings.items()}
 
 
-def patient_generator(seed: int, number: int) -> np.random.Generator:
+def patient_generator(seed: int, number: int, attempt: int = 0) -> np.random.Generator:
     """The random numbers of one patient; videos use [seed, number, 1], [seed, number, 2], ..."""
-    return np.random.default_rng([seed, number, 0])
+    return np.random.default_rng([seed, number, 0, 10, attempt] if attempt else [seed, number, 0])
 
 
-def sample_patient(seed: int, number: int, effect: float = 1.0) -> Patient:
+def sample_patient(seed: int, number: int, effect: float = 1.0, attempt: int = 0) -> Patient:
     """Draw patient ``number`` of ``seed``; no other patient changes the result.
 
     Args:
         seed: seed of the whole phantom.
         number: number of the patient, from 1.
         effect: scale of what the disease does to the picture; the measurements do not depend on it.
+        attempt: another patient of the same number, where the first is none of those looked for.
     """
-    generator = patient_generator(seed, number)
+    generator = patient_generator(seed, number, attempt)
     severity = float(generator.beta(*SEVERITY_BETA))
     calcium, sclerotic = _calcium(severity, generator)
     measurements = _measure(severity, generator)

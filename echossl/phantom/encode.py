@@ -37,10 +37,17 @@ def write_video(
         frames_per_second: frame rate, with two decimals.
         container: file kind.
         tags: for DICOM: ``patient_id``, ``sex``, ``age``, ``study``, ``video``, ``cm_per_pixel``,
-            ``compressed`` (1 or 0).
+            ``compressed`` (1 or 0), and ``view`` where it is another than the parasternal long axis.
+
+    Raises:
+        ValueError: if a picture, ``png``, is given several frames.
     """
     with atomic_path(path) as temporary:
-        if container == "dcm":
+        if container == "png":
+            if len(frames) != 1:
+                raise ValueError(f"{path}: found {len(frames)} frames, expected one in a picture")
+            Image.fromarray(frames[0]).save(temporary, "PNG")
+        elif container == "dcm":
             _write_dicom(temporary, frames, frames_per_second, tags)
         elif container == "mp4":
             _write_stream(temporary, frames, frames_per_second, "libx264", "yuv420p")
@@ -103,7 +110,7 @@ def _identify(data: FileDataset, tags: dict[str, str | float]) -> None:
     data.SeriesInstanceUID = generate_uid(entropy_srcs=["series", study])
     data.StudyID, data.AccessionNumber = "1", ""
     data.StudyDate, data.StudyTime = "20000101", "120000"
-    data.StudyDescription = "Synthetic parasternal long axis"
+    data.StudyDescription = f"Synthetic {tags.get('view', 'parasternal long axis')}"
     data.Modality, data.Manufacturer, data.ManufacturerModelName = "US", "echossl", "phantom"
     data.SeriesNumber, data.InstanceNumber = 1, int(tags["video"])
     data.BurnedInAnnotation = "NO"

@@ -48,6 +48,8 @@ def _refuse_other(config: PhantomConfig, record: Path) -> None:
         raise RunFolderError(
             f"{record}: not a record of a phantom; remove the folder and start again"
         ) from error
+    # settings that did not exist yet were at their defaults
+    before = PhantomConfig.model_construct(out=config.out).model_dump(mode="json") | before
     now = config.model_dump(mode="json")
     changed = [
         f"{key}: {before.get(key)!r} there, {now.get(key)!r} asked for"

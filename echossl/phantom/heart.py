@@ -25,7 +25,7 @@ def ventricle_centre(heart: Heart) -> tuple[float, float]:
 
 
 @dataclass
-class _Canvas:
+class Canvas:
     """A decibel map under paint; ``x`` and ``y`` are the coordinates of its points in cm."""
 
     x: Array
@@ -37,6 +37,11 @@ class _Canvas:
         cover = np.clip(0.5 - distance / soft_cm, 0, 1)
         self.level_db += cover * (level_db - self.level_db)
 
+    def amplitude(self) -> Array:
+        """The map as amplitude (rows, columns); 1 is the brightest tissue."""
+        amplitude: Array = np.power(np.float32(10), self.level_db / 20).astype(np.float32)
+        return amplitude
+
 
 def reference_amplitude(heart: Heart, generator: np.random.Generator) -> Array:
     """Amplitude (rows, columns) of the standing heart; 1 is the brightest tissue.
@@ -45,20 +50,24 @@ def reference_amplitude(heart: Heart, generator: np.random.Generator) -> Array:
         heart: the patient's shapes.
         generator: draws the uneven tissue behind and around the heart.
     """
-    y, x = np.meshgrid(
-        TOP_CM + SPACING_CM * np.arange(SHAPE[0], dtype=np.float32),
-        LEFT_CM + SPACING_CM * np.arange(SHAPE[1], dtype=np.float32),
-        indexing="ij",
-    )
-    canvas = _Canvas(x, y, _surroundings(y, generator))
+    canvas = blank_canvas(generator)
     _right_ventricle(canvas, heart)
     _left_atrium(canvas, heart, lining=True)
     _left_ventricle(canvas, heart)
     _left_atrium(canvas, heart, lining=False)
     _descending_aorta(canvas, heart)
     _aortic_root(canvas, heart)
-    amplitude: Array = np.power(np.float32(10), canvas.level_db / 20).astype(np.float32)
-    return amplitude
+    return canvas.amplitude()
+
+
+def blank_canvas(generator: np.random.Generator) -> Canvas:
+    """The chest without a heart; the generator draws its uneven tissue."""
+    y, x = np.meshgrid(
+        TOP_CM + SPACING_CM * np.arange(SHAPE[0], dtype=np.float32),
+        LEFT_CM + SPACING_CM * np.arange(SHAPE[1], dtype=np.float32),
+        indexing="ij",
+    )
+    return Canvas(x, y, _surroundings(y, generator))
 
 
 def smooth_noise(generator: np.random.Generator, cell_cm: tuple[float, float]) -> Array:
@@ -87,7 +96,7 @@ def _surroundings(y: Array, generator: np.random.Generator) -> Array:
     return level
 
 
-def _ellipse(x: Array, y: Array, centre: tuple[float, float], radii: tuple[Array | float, float]) -> Array:
+def ellipse(x: Array, y: Array, centre: tuple[float, float], radii: tuple[Array | float, float]) -> Array:
     """About the distance in cm to an ellipse, negative inside."""
     across, down = x - centre[0], y - centre[1]
     rho = np.sqrt((across / radii[0]) ** 2 + (down / radii[1]) ** 2) + 1e-6
@@ -95,16 +104,16 @@ def _ellipse(x: Array, y: Array, centre: tuple[float, float], radii: tuple[Array
     return distance
 
 
-def _right_ventricle(canvas: _Canvas, heart: Heart) -> None:
+def _right_ventricle(canvas: Canvas, heart: Heart) -> None:
     height = heart.rv_depth_cm / 2 + 0.35
     middle = -heart.root_radius_cm - 0.2 - heart.rv_depth_cm / 2 + 0.3
-    distance = _ellipse(canvas.x, canvas.y, (-1.4, middle), (5.2, height))
+    distance = ellipse(canvas.x, canvas.y, (-1.4, middle), (5.2, height))
     canvas.paint(distance - 0.42, -15.0)
     canvas.paint(distance - 0.08, -10.0)
     canvas.paint(distance, BLOOD_DB + 3)
 
 
-def _left_atrium(canvas: _Canvas, heart: Heart, *, lining: bool) -> None:
+def _left_atrium(canvas: Canvas, heart: Heart, *, lining: bool) -> None:
     """A cavity with an uneven outline, below the root; its wall, or only its blood."""
     radius_x, radius_y = heart.atrium_cm
     middle_x, middle_y = 0.55 + 0.75 * radius_x, heart.root_radius_cm + 0.22 + 0.97 * radius_y
@@ -112,19 +121,22 @@ def _left_atrium(canvas: _Canvas, heart: Heart, *, lining: bool) -> None:
     waves = np.zeros_like(angle)
     for order, (cosine, sine) in enumerate(zip(*[iter(heart.atrium_waves)] * 2, strict=True), start=2):
         waves += (cosine * np.cos(order * angle) + sine * np.sin(order * angle)) / order**0.5
-    distance = _ellipse(canvas.x, canvas.y, (middle_x, middle_y), (radius_x, radius_y)) - waves * radius_y
+    distance = ellipse(canvas.x, canvas.y, (middle_x, middle_y), (radius_x, radius_y)) - waves * radius_y
     if lining:
         canvas.paint(distance - 0.30, -19.0)
         canvas.paint(distance - 0.16, -9.0)
     canvas.paint(distance, BLOOD_DB)
 
 
-def _left_ventricle(canvas: _Canvas, heart: Heart) -> None:
+def _left_ventricle(canvas: Canvas, heart: Heart) -> None:
     """A bullet that narrows to the left (apex) and stays wide to the right (base), open at the base."""
     centre = ventricle_centre(heart)
     distance, wall, base = ventricle_wall(canvas.x, canvas.y, heart)
-    behind = np.maximum(np.maximum(distance - wall - 0.26, canvas.x - 0.3), centre[1] + 0.8 - canvas.y)
+    outside = distance - wall - np.float32(heart.effusion_cm)
+    behind = np.maximum(np.maximum(outside - 0.26, canvas.x - 0.3), centre[1] + 0.8 - canvas.y)
     canvas.paint(behind, PERICARDIUM_DB, soft_cm=0.2)
+    if heart.effusion_cm:
+        canvas.paint(np.maximum(np.maximum(outside, canvas.x - 0.3), centre[1] - canvas.y), BLOOD_DB)
     canvas.paint(base, heart.myocardium_db)
     # the lining of the cavity reflects a little more than the muscle
     canvas.paint(np.maximum(base, distance - 0.14), heart.myocardium_db + 3)
@@ -140,7 +152,7 @@ def ventricle_wall(x: Array, y: Array, heart: Heart) -> tuple[Array, Array, Arra
     """
     centre = ventricle_centre(heart)
     long = np.where(x < centre[0], heart.ventricle_long_cm, 1.55 * heart.ventricle_long_cm)
-    distance = _ellipse(x, y, centre, (long.astype(np.float32), heart.ventricle_short_cm))
+    distance = ellipse(x, y, centre, (long.astype(np.float32), heart.ventricle_short_cm))
     upper = np.clip(0.5 - (y - centre[1]) / 2.0, 0, 1)
     # the back wall thins out towards the mitral hinge
     taper = np.clip((0.5 - x) / 1.6, 0.3, 1)
@@ -148,14 +160,14 @@ def ventricle_wall(x: Array, y: Array, heart: Heart) -> tuple[Array, Array, Arra
     return distance, wall, np.maximum(distance - wall, x - 0.3)
 
 
-def _descending_aorta(canvas: _Canvas, heart: Heart) -> None:
+def _descending_aorta(canvas: Canvas, heart: Heart) -> None:
     x, y, radius = heart.descending_aorta_cm
-    distance = _ellipse(canvas.x, canvas.y, (x, y), (1.12 * radius, radius))
+    distance = ellipse(canvas.x, canvas.y, (x, y), (1.12 * radius, radius))
     canvas.paint(distance - 0.18, -8.0)
     canvas.paint(distance, BLOOD_DB + 4)
 
 
-def _aortic_root(canvas: _Canvas, heart: Heart) -> None:
+def _aortic_root(canvas: Canvas, heart: Heart) -> None:
     """Annulus, sinus bulge and tube along a slanting axis; the outflow tract below stays open."""
     along, across = root_coordinates(canvas.x, canvas.y, heart)
     radius = root_radius(along, heart)

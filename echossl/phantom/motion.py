@@ -31,6 +31,18 @@ class Beats:
     offset_cm: Array
     frames_per_second: float
 
+    def at(self, frame: int) -> "Beats":
+        """One moment of it."""
+        here = slice(frame, frame + 1)
+        return Beats(
+            self.phase[here],
+            self.contraction[here],
+            self.aortic[here],
+            self.mitral[here],
+            self.offset_cm[here],
+            self.frames_per_second,
+        )
+
 
 def sample_beats(
     patient: Patient, frames_per_second: float, beats: float, generator: np.random.Generator

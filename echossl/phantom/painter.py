@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from echossl.config.phantom import ViewName
 from echossl.phantom import heart as chart
 from echossl.phantom.anatomy import Patient
+from echossl.phantom.four_chamber import four_chamber_leaflets
 from echossl.phantom.motion import Beats, to_end_diastole
 from echossl.phantom.scanner import Fan, Window
 from echossl.phantom.valve import aortic_leaflets, distance_to, mitral_leaflets, nodule_places
@@ -33,8 +35,11 @@ class Painter:
         fan: Fan,
         nuisances: dict[str, float],
         generator: np.random.Generator,
+        *,
+        view: ViewName = "plax",
     ) -> None:
         self.patient = patient
+        self.view = view
         self.x, self.y = heart_coordinates(fan, window)
         self.step_cm = float(fan.depth_cm[1] - fan.depth_cm[0])
         self.speckle = _speckle(generator)
@@ -42,7 +47,10 @@ class Painter:
         level_db = patient.valve.echogenicity_db - 2.0 * abs(nuisances["valve_visibility"])
         self.leaflet_amplitude = np.float32(10 ** (level_db / 20))
         self.near_valve = self._block(self.x - np.float32(0.5), self.y, 2.6)
-        self.near_mitral = self._block(self.x + np.float32(0.8), self.y - np.float32(2.0), 3.0)
+        if view == "plax":
+            self.near_mitral = self._block(self.x + np.float32(0.8), self.y - np.float32(2.0), 3.0)
+        else:
+            self.near_mitral = self._block(self.x + np.float32(0.8), self.y + np.float32(1.0), 6.0)
 
     def _block(self, x: Array, y: Array, reach_cm: float) -> tuple[slice, slice]:
         """The polar samples (depths, angles) within reach of a place."""
@@ -55,7 +63,7 @@ class Painter:
 
         Returns:
             The field (depths, angles, frames), and how far the aortic leaflets, a little widened, cover the
-            samples of ``near_valve``, 0 to 1.
+            samples of ``near_valve``, 0 to 1; nowhere in a view that does not show them.
         """
         offset = beats.offset_cm[frames]
         x, y = to_end_diastole(
@@ -68,11 +76,14 @@ class Painter:
         places = _places(x, y)
         field: Complex = self.tissue[places]
         self._add_mitral(field, x, y, places, beats.mitral[frames])
+        if self.view != "plax":
+            return field, np.zeros_like(x[self.near_valve])
         return field, self._add_aortic(field, x, y, places, beats.aortic[frames])
 
     def _add_mitral(self, field: Complex, x: Array, y: Array, places: NDArray[np.int32], flow: Array) -> None:
         block = self.near_mitral
-        distance = distance_to(x[block], y[block], mitral_leaflets(self.patient.heart, flow))
+        leaflets = mitral_leaflets if self.view == "plax" else four_chamber_leaflets
+        distance = distance_to(x[block], y[block], leaflets(self.patient.heart, flow))
         cover = _cover(distance, MITRAL_THICKNESS_CM)
         self._lay(field[block], cover, cover * np.float32(10 ** (MITRAL_DB / 20)), places[block])
 
@@ -116,6 +127,8 @@ def heart_coordinates(fan: Fan, window: Window) -> tuple[Array, Array]:
     """Where the samples of a fan lie in a heart that stands still: x and y (depths, angles) in cm."""
     cosine, sine = np.float32(np.cos(window.tilt)), np.float32(np.sin(window.tilt))
     right, down = fan.x_cm - np.float32(window.valve_x_cm), fan.y_cm - np.float32(window.valve_y_cm)
+    if window.mirrored:
+        right = -right
     return right * cosine - down * sine, right * sine + down * cosine
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from echossl.phantom.makers import MAKERS, Maker
 from echossl.phantom.scanner import Fan, blur_matrix
 
 Array = NDArray[np.float32]
@@ -17,12 +18,17 @@ class Receiver:
     """The settings of one video's scanner, worked out once."""
 
     def __init__(
-        self, fan: Fan, nuisances: dict[str, float], most_frames: int, generator: np.random.Generator
+        self,
+        fan: Fan,
+        nuisances: dict[str, float],
+        most_frames: int,
+        generator: np.random.Generator,
+        maker: Maker = MAKERS["phantom"],
     ) -> None:
-        self.fan, self.generator = fan, generator
+        self.fan, self.generator, self.grey_exponent = fan, generator, np.float32(maker.grey_exponent)
         self.depths, self.angles = fan.x_cm.shape
         # the blur is a length in the body: more samples in a larger picture
-        scale = fan.inside.shape[0] / 112
+        scale = fan.inside.shape[0] / 112 * maker.speckle
         self.axial = blur_matrix(self.depths, 1.1 * scale)
         self.lateral = blur_matrix(self.angles, float(1.5 * scale * np.exp(0.15 * nuisances["lateral_blur"])))
         self.haze = self._haze(nuisances["haze"])
@@ -66,4 +72,8 @@ class Receiver:
         grey += self.gain_db
         grey *= self.grey_per_db
         np.clip(grey, 0, 254.4, out=grey)
+        if self.grey_exponent != 1:
+            grey *= np.float32(1 / 254.4)
+            np.power(grey, self.grey_exponent, out=grey)
+            grey *= np.float32(254.4)
         return grey

@@ -5,18 +5,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from echossl.config.phantom import PhantomConfig
+from echossl.config.phantom import PhantomSettings, ViewName
 from echossl.phantom import heart as chart
 from echossl.phantom.anatomy import Patient
+from echossl.phantom.four_chamber import four_chamber_amplitude, four_chamber_window
+from echossl.phantom.makers import MAKERS
 from echossl.phantom.motion import Beats, sample_beats
 from echossl.phantom.painter import Painter
 from echossl.phantom.receiver import Receiver
 from echossl.phantom.scanner import Fan, Window, make_fan, sample_nuisances, window_of
-from echossl.phantom.screen import draw_ecg, draw_screen, fan_box
+from echossl.phantom.screen import burn_in, draw_ecg, draw_screen, fan_box
 
 Array = NDArray[np.float32]
 
 FRAMES_PER_BLOCK = 8
+VIEW_STREAM = 8
+# words above the fan, last words of the random stream of the tissue, what paints it, what looks at it
+WORDS: dict[ViewName, tuple[str, ...]] = {"plax": ("PLAX", "TTE", "Adult"), "a4c": ("A4C", "TTE", "Adult")}
+TISSUE_STREAMS: dict[ViewName, int] = {"plax": 2, "a4c": 9}
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Plan:
         window: the part of the body that is shown.
         fan: how it lies in the picture.
         generator: draws speckle and noise next.
+        view: the cut of the heart.
     """
 
     nuisances: dict[str, float]
@@ -55,9 +62,16 @@ class Plan:
     window: Window
     fan: Fan
     generator: np.random.Generator
+    view: ViewName = "plax"
 
 
-def plan_video(patient: Patient, number: int, config: PhantomConfig) -> Plan:
+def view_of(config: PhantomSettings, patient_number: int, number: int) -> ViewName:
+    """The view of video ``number`` (from 1): the next one, from a random one on."""
+    first = np.random.default_rng([config.seed, patient_number, 0, VIEW_STREAM]).integers(len(config.views))
+    return config.views[(int(first) + number - 1) % len(config.views)]
+
+
+def plan_video(patient: Patient, number: int, config: PhantomSettings) -> Plan:
     """Draw view, rhythm and size of video ``number`` (from 1) of a patient."""
     generator = np.random.default_rng([config.seed, patient.number, number])
     common = np.random.default_rng([config.seed, patient.number, 0, 1])
@@ -66,12 +80,17 @@ def plan_video(patient: Patient, number: int, config: PhantomConfig) -> Plan:
     beats = sample_beats(patient, rate, float(generator.uniform(*config.beats)), generator)
     height = 2 * round(generator.uniform(*config.image_height) / 2)
     width = 2 * round(height * generator.uniform(0.92, 1.04) / 2)
-    window = window_of(patient.heart, config.view, nuisances)
-    return Plan(nuisances, beats, window, make_fan(window, height, width, fan_box(height, width)), generator)
+    view = view_of(config, patient.number, number)
+    look = window_of if view == "plax" else four_chamber_window
+    window = look(patient.heart, config.view, nuisances, MAKERS[patient.source].extra_degrees)
+    if config.stills:
+        beats = beats.at(int(generator.integers(len(beats.phase))))
+    fan = make_fan(window, height, width, fan_box(height, width))
+    return Plan(nuisances, beats, window, fan, generator, view)
 
 
 def render_video(
-    patient: Patient, number: int, config: PhantomConfig, amplitude: Array | None = None
+    patient: Patient, number: int, config: PhantomSettings, amplitude: Array | None = None
 ) -> Rendered:
     """Make video ``number`` (from 1) of a patient.
 
@@ -79,24 +98,29 @@ def render_video(
         patient: who.
         number: which video; it draws its own view, rhythm, speckle and noise.
         config: ranges of frame rate, length, size; ``share`` and ``view``.
-        amplitude: the patient's ``reference_amplitude``, to save time; made here when None.
+        amplitude: the patient's ``patient_amplitude`` in this view, to save time; made here when None.
     """
     plan = plan_video(patient, number, config)
+    maker = MAKERS[patient.source]
     if amplitude is None:
-        amplitude = patient_amplitude(patient, config)
-    painter = Painter(patient, amplitude, plan.window, plan.fan, plan.nuisances, plan.generator)
-    receiver = Receiver(plan.fan, plan.nuisances, FRAMES_PER_BLOCK, plan.generator)
+        amplitude = patient_amplitude(patient, config, plan.view)
+    painter = Painter(
+        patient, amplitude, plan.window, plan.fan, plan.nuisances, plan.generator, view=plan.view
+    )
+    receiver = Receiver(plan.fan, plan.nuisances, FRAMES_PER_BLOCK, plan.generator, maker)
     frames, masks = _paint_all(painter, receiver, plan.fan, plan.beats)
-    frames += draw_screen(plan.fan, plan.generator)
+    frames += draw_screen(plan.fan, plan.generator, maker.words or WORDS[plan.view])
+    if maker.burnt_in:
+        burn_in(frames, plan.fan, maker.burnt_in)
     draw_ecg(frames, plan.beats)
     return Rendered(frames, masks, plan.beats, plan.nuisances, plan.fan.cm_per_pixel)
 
 
-def patient_amplitude(patient: Patient, config: PhantomConfig) -> Array:
-    """The standing heart of a patient, the same in all videos but for the speckle."""
-    return chart.reference_amplitude(
-        patient.heart, np.random.default_rng([config.seed, patient.number, 0, 2])
-    )
+def patient_amplitude(patient: Patient, config: PhantomSettings, view: ViewName = "plax") -> Array:
+    """The standing heart of a patient, the same in all videos of a view but for the speckle."""
+    paint = chart.reference_amplitude if view == "plax" else four_chamber_amplitude
+    generator = np.random.default_rng([config.seed, patient.number, 0, TISSUE_STREAMS[view]])
+    return paint(patient.heart, generator)
 
 
 def _paint_all(

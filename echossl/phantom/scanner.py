@@ -52,6 +52,7 @@ class Window:
         valve_x_cm: place of the aortic valve to the right of the fan's middle line.
         valve_y_cm: depth of the aortic valve below the tip.
         tilt: turn of the heart against the probe, rad.
+        mirrored: the picture shows left and right the other way round.
     """
 
     near_cm: float
@@ -60,21 +61,29 @@ class Window:
     valve_x_cm: float
     valve_y_cm: float
     tilt: float
+    mirrored: bool = False
 
 
-def window_of(heart: Heart, view: View, nuisances: dict[str, float]) -> Window:
-    """Where the probe looks: a 9-11 cm window about the valve, or the 15 cm sector from the skin."""
+def window_of(heart: Heart, view: View, nuisances: dict[str, float], extra_degrees: float = 0.0) -> Window:
+    """Where the probe looks: a 9-11 cm window about the valve, or the 15 cm sector from the skin.
+
+    Args:
+        heart: whose chest.
+        view: window or sector.
+        nuisances: depth, place and turn of this video.
+        extra_degrees: added to half of the opening of the fan.
+    """
     z = nuisances
     depth_of_valve = heart.chest_wall_cm + 0.4 + heart.rv_depth_cm + heart.root_radius_cm + 0.2
     tilt = 0.09 + 0.105 * z["tilt"]
     if view == "sector":
         far = 15.0 + 1.3 * z["depth"]
-        angle = np.deg2rad(45 + 3.0 * z["half_angle"])
+        angle = np.deg2rad(45 + extra_degrees + 3.0 * z["half_angle"])
         return Window(
             0.25, far, angle, 1.2 + 0.7 * z["origin_x"], depth_of_valve + 0.55 * z["origin_y"], tilt
         )
     depth = float(np.clip(10.0 + 0.45 * z["depth"], 9.0, 11.0))
-    angle = np.deg2rad(47 + 2.0 * z["half_angle"])
+    angle = np.deg2rad(47 + extra_degrees + 2.0 * z["half_angle"])
     # the operator sets one depth for everybody: in a deep chest the valve lies lower in the picture
     near = 1.1
     return Window(

@@ -1,5 +1,7 @@
 """What a scanner's screen shows around the fan: text, a mark, depth ticks, a running ECG."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -22,18 +24,21 @@ def fan_box(height: int, width: int) -> tuple[int, int, int, int]:
     return GAP_PIXELS, GAP_PIXELS, height - round(ECG_SHARE * height) - GAP_PIXELS, width - 5 - GAP_PIXELS
 
 
-def draw_screen(fan: Fan, generator: np.random.Generator) -> Picture:
+def draw_screen(
+    fan: Fan, generator: np.random.Generator, words: Sequence[str] = ("PLAX", "TTE", "Adult")
+) -> Picture:
     """The still part (height, width); nothing is drawn inside the fan.
 
     Args:
         fan: whose inside stays empty, and whose scale the ticks show.
         generator: chooses brightness and words.
+        words: one of these stands at the top.
     """
     height, width = fan.inside.shape
     image = Image.new("L", (width, height))
     draw = ImageDraw.Draw(image)
     bright = int(generator.integers(130, 220))
-    draw.text((2, 1), str(generator.choice(["PLAX", "TTE", "Adult"])), fill=bright, font_size=9)
+    draw.text((2, 1), str(generator.choice(list(words))), fill=bright, font_size=9)
     draw.text((2, 11), f"{generator.integers(1, 60):02d}Hz", fill=bright, font_size=8)
     _draw_mark(draw, width, bright)
     box = fan_box(height, width)
@@ -42,6 +47,15 @@ def draw_screen(fan: Fan, generator: np.random.Generator) -> Picture:
     screen = np.asarray(image).copy()
     screen[ndimage.binary_dilation(fan.inside, iterations=GAP_PIXELS - 1)] = 0
     return screen
+
+
+def burn_in(pictures: Picture, fan: Fan, text: str) -> None:
+    """Write over the fan of (frames, height, width), near its lower edge, where no mask of it reaches."""
+    height, width = fan.inside.shape
+    image = Image.new("L", (width, height))
+    bottom = int(np.flatnonzero(fan.inside[:, width // 2])[-1])
+    ImageDraw.Draw(image).text((width // 2 - 14, bottom - 14), text, fill=200, font_size=9)
+    np.maximum(pictures, np.asarray(image) * fan.inside, out=pictures)
 
 
 def _draw_mark(draw: ImageDraw.ImageDraw, width: int, bright: int) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from echossl.phantom.anatomy import Heart, Valve
 
 Array = NDArray[np.float32]
+Place = tuple[float, float]
 
 CURVE_POINTS = 6
 
@@ -62,6 +63,13 @@ def mitral_leaflets(heart: Heart, flow: Array) -> Leaflets:
         ),
     ]
     return Leaflets(np.stack(curves))
+
+
+def leaflet(hinge: Place, closed: Place, opened: Place, flow: Array) -> Array:
+    """One straight leaflet (CURVE_POINTS, 2, frames) between its hinge and a tip that follows the flow."""
+    tip = _between(closed, opened, flow)
+    start = _still(*hinge, flow)
+    return _curve(start, np.float32(0.5) * (start + tip), tip)
 
 
 def _still(first: float, second: float, flow: Array) -> Array:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from echossl.config.phantom import PhantomConfig
 from echossl.errors import UserError
-from echossl.phantom.anatomy import sample_patient
 from echossl.phantom.heart import ventricle_wall
 from echossl.phantom.motion import to_end_diastole
 from echossl.phantom.painter import heart_coordinates
+from echossl.phantom.people import person
 from echossl.phantom.render import plan_video
 
 VIDEO_NAME = re.compile(r"P(?P<patient>\d+)_(?P<video>\d+)")
@@ -36,7 +36,7 @@ def wall_mask(folder: Path, video_path: Path) -> NDArray[np.bool_]:
     if name is None:
         raise UserError(f"{video_path}: found a name of another kind, expected one as P00001_1 of a phantom")
     config = _config(folder)
-    patient = sample_patient(config.seed, int(name["patient"]), config.effect)
+    patient = person(config, int(name["patient"]))
     plan = plan_video(patient, int(name["video"]), config)
     x, y = heart_coordinates(plan.fan, plan.window)
     masks = []

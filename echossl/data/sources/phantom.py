@@ -9,6 +9,13 @@ from echossl.data.sources.grades import grade_columns
 from echossl.errors import UserError
 
 LABELS = ("severe_as", "as_grade", "peak_velocity_m_per_s", "mean_gradient_mmhg", "valve_area_cm2")
+# 0, 1, nothing, or the word uncertain; there only where the phantom was asked for them
+FINDINGS = (
+    "aortic_stenosis",
+    "left_atrial_enlargement",
+    "left_ventricular_hypertrophy",
+    "pericardial_effusion",
+)
 
 
 def index_phantom(root: Path, settings: PhantomSource) -> pd.DataFrame:
@@ -40,6 +47,24 @@ def index_phantom(root: Path, settings: PhantomSource) -> pd.DataFrame:
             f"{root / 'videos'}: no videos of {missing[0]} ({len(missing)} patients in all); make it again"
         )
     table = videos.merge(patients, on="patient_id", how="inner", validate="many_to_one")
-    table["view"], table["source"] = "plax", "phantom"
-    columns = ["path", "patient_id", "study_id", "view", "source", "report", *LABELS]
+    table["view"] = _views(root, table["path"])
+    if "source" not in table:
+        table["source"] = "phantom"
+    findings = [name for name in FINDINGS if name in table]
+    columns = ["path", "patient_id", "study_id", "view", "source", "report", *LABELS, *findings]
     return table[columns].join(grade_columns(table, settings.labels))
+
+
+def _views(root: Path, paths: pd.Series) -> list[str]:
+    """The view of each video; without a table of them all are of the parasternal long axis."""
+    table = root / "videos.csv"
+    if not table.is_file():
+        return ["plax"] * len(paths)
+    known = pd.read_csv(table)
+    views = {
+        str((root / path).resolve()): view for path, view in zip(known["path"], known["view"], strict=True)
+    }
+    unknown = [path for path in paths if path not in views]
+    if unknown:
+        raise UserError(f"{table}: does not list {unknown[0]}; make the phantom again")
+    return [views[path] for path in paths]
