@@ -30,6 +30,19 @@ class RunFolderError(UserError):
     """A run folder holds something else than what is asked for."""
 
 
+class OneProcessError(EchosslError):
+    """A failure of one of several training processes, which the others do not share.
+
+    Args:
+        number: of the process.
+        error: what failed.
+    """
+
+    def __init__(self, number: int, error: EchosslError | OSError) -> None:
+        super().__init__(f"process {number}: {error}")
+        self.exit_code = getattr(error, "exit_code", EchosslError.exit_code)
+
+
 class DecodeError(UserError):
     """A file cannot be turned into frames."""
 

@@ -3,13 +3,14 @@
 Heavy imports happen inside the functions, so that help and errors in a setting appear at once.
 """
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from echossl.cli import data, judge, learn
-from echossl.errors import EchosslError
+from echossl.errors import EchosslError, OneProcessError
 
 # in the order of the help, which is that of the work
 COMMANDS = (
@@ -26,6 +27,7 @@ COMMANDS = (
     judge.compare,
     judge.explain,
     learn.embed,
+    learn.views,
     learn.export,
     learn.join,
     learn.sweep,
@@ -60,15 +62,22 @@ def main() -> None:
     except EchosslError as error:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"echossl: {error}", err=True)
+        if _speaks_here() or isinstance(error, OneProcessError):
+            typer.echo(f"echossl: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if "--debug" in sys.argv or error.filename is None:
             raise
-        typer.echo(
-            f"echossl: {error.filename}: {error.strerror}; check the path and its permissions", err=True
-        )
+        if _speaks_here():
+            typer.echo(
+                f"echossl: {error.filename}: {error.strerror}; check the path and its permissions", err=True
+            )
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("echossl: interrupted; the same command continues", err=True)
         sys.exit(130)
+
+
+def _speaks_here() -> bool:
+    """Whether this is the process, of those of a launch on this machine, that says what all of them meet."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("LOCAL_RANK", "0") == "0"

@@ -32,8 +32,13 @@ OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
 }
 
 
-def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int) -> Objective:
+def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int, *, seed: int = 0) -> Objective:
     """Make the sum of the objectives, with random heads from torch's global generator.
+
+    Args:
+        configs: settings of each.
+        encoder_dim: length of the encoder's vectors.
+        seed: of what they draw in training.
 
     Raises:
         ConfigError: if an objective is named twice, or two of them want different pairs, or those of a shared
@@ -47,9 +52,12 @@ def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int) -> Ob
     if len(set(wanted.values())) > 1:
         pairs = ", ".join(f"{name} {positives}" for name, positives in wanted.items())
         raise ConfigError(f"objectives: a batch has one kind of pairs, found {pairs}; set positives alike")
-    if any(isinstance(config, FrameOrderConfig) and not config.own_pass for config in configs):
-        return _shared_pass(parts)
-    return WeightedSum(parts)
+    is_shared = any(isinstance(config, FrameOrderConfig) and not config.own_pass for config in configs)
+    objective = _shared_pass(parts) if is_shared else WeightedSum(parts)
+    for part in objective.modules():
+        if isinstance(part, Objective):
+            part.seed = seed
+    return objective
 
 
 def _shared_pass(parts: Sequence[tuple[ObjectiveConfig, Objective]]) -> SharedPass:

@@ -22,10 +22,12 @@ class Objective(nn.Module, ABC):
         num_clips: clips it wants of every item of the batch.
         positives: how the clips of an item are chosen ("two_videos", "two_clips" or "patient"), None if it
             is all the same to this objective.
+        seed: of the run; what an objective draws depends on it, on the step and on nothing else.
     """
 
     num_clips: int = 1
     positives: Positives | None = None
+    seed: int = 0
 
     @abstractmethod
     def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

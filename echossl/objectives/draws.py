@@ -1,4 +1,4 @@
-"""Random draws of the objectives: a function of the step and of an item's place in the whole batch."""
+"""Random draws of the objectives: a function of seed, step and an item's place in the whole batch."""
 
 import torch
 from torch import Tensor
@@ -18,23 +18,28 @@ __all__ = [
     "draw_classes",
     "draw_numbers",
     "draw_shares",
-    "seeded_generator",
+    "generator",
 ]
 
 
-def draw_classes(num_classes: int, items: int, *, stream: int, step: int) -> Tensor:
+def generator(stream: int, step: int, seed: int, *, use: int = 0) -> torch.Generator:
+    """The random numbers of one use of a stream at a step."""
+    return seeded_generator(stream, step, use, seed)
+
+
+def draw_classes(num_classes: int, items: int, *, stream: int, step: int, seed: int = 0) -> Tensor:
     """One class for each item of this process: (items,) int64 in 0..num_classes-1, on the CPU."""
     total, own = share_of_batch(items)
-    return torch.randint(num_classes, (total,), generator=seeded_generator(stream, step))[own]
+    return torch.randint(num_classes, (total,), generator=generator(stream, step, seed))[own]
 
 
-def draw_shares(items: int, *, stream: int, step: int) -> Tensor:
+def draw_shares(items: int, *, stream: int, step: int, seed: int = 0) -> Tensor:
     """One number for each item of this process: (items,) float32, uniform in 0..1, on the CPU."""
     total, own = share_of_batch(items)
-    return torch.rand(total, generator=seeded_generator(stream, step, 1))[own]
+    return torch.rand(total, generator=generator(stream, step, seed, use=1))[own]
 
 
-def draw_numbers(items: int, count: int, *, stream: int, step: int) -> Tensor:
+def draw_numbers(items: int, count: int, *, stream: int, step: int, seed: int = 0) -> Tensor:
     """Several numbers for each item of this process: (items, count) float32, uniform in 0..1, on the CPU."""
     total, own = share_of_batch(items)
-    return torch.rand((total, count), generator=seeded_generator(stream, step))[own]
+    return torch.rand((total, count), generator=generator(stream, step, seed))[own]

@@ -46,8 +46,8 @@ class FrameOrder(PartwiseObjective):
         return classification(projections, self.draw(len(batch.clips), step=batch.step))
 
     def draw(self, items: int, *, step: int) -> Tensor:
-        """The order of each item, a pure function of the step: (items,) in 0..k!-1."""
-        return draw_classes(len(self.orders), items, stream=ORDER_STREAM, step=step)
+        """The order of each item, a pure function of seed and step: (items,) in 0..k!-1."""
+        return draw_classes(len(self.orders), items, stream=ORDER_STREAM, step=step, seed=self.seed)
 
     def check(self, clip: ClipConfig) -> None:
         """Refuse clips whose frames cannot be split into equal parts."""

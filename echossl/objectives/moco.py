@@ -10,7 +10,7 @@ from echossl.config.objective import MoCoConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
 from echossl.objectives.base import PartwiseObjective
-from echossl.objectives.draws import KEY_STREAM, seeded_generator
+from echossl.objectives.draws import KEY_STREAM, generator
 from echossl.objectives.gather import gathered, share_of_batch
 from echossl.objectives.heads import projection_head
 from echossl.objectives.momentum_queue import KeyQueue, queue_loss
@@ -94,7 +94,7 @@ class MoCo(PartwiseObjective):
         total, own = share_of_batch(items)
         if _has_local_norms(self.momentum_encoder):
             total, own = items, slice(0, items)
-        order = torch.randperm(total, generator=seeded_generator(KEY_STREAM, step))
+        order = torch.randperm(total, generator=generator(KEY_STREAM, step, self.seed))
         return [
             group[(group >= own.start) & (group < own.stop)] - own.start
             for group in order.chunk(self.config.key_groups)

@@ -45,9 +45,9 @@ class PlaybackSpeed(PartwiseObjective):
         return classification(projections, self.draw(len(batch.clips), step=batch.step)[0])
 
     def draw(self, items: int, *, step: int) -> tuple[Tensor, Tensor]:
-        """Class (items,) int64 and start (items,) in 0..1 of each item, a pure function of the step."""
-        classes = draw_classes(len(self.speeds), items, stream=SPEED_STREAM, step=step)
-        return classes, draw_shares(items, stream=SPEED_STREAM, step=step)
+        """Class (items,) int64 and start (items,) in 0..1 of each item, a pure function of seed and step."""
+        classes = draw_classes(len(self.speeds), items, stream=SPEED_STREAM, step=step, seed=self.seed)
+        return classes, draw_shares(items, stream=SPEED_STREAM, step=step, seed=self.seed)
 
     def check(self, clip: ClipConfig) -> None:
         """Refuse clips that are too short to show motion at the fastest speed."""

@@ -63,7 +63,7 @@ class RelativeSpeed(PartwiseObjective):
 
     def draw(self, items: int, *, step: int) -> tuple[Tensor, Tensor]:
         """Logarithms of two speeds, even from the slowest's to 0, and two starts in 0..1: both (items, 2)."""
-        numbers = draw_numbers(items, 4, stream=RELATIVE_SPEED_STREAM, step=step)
+        numbers = draw_numbers(items, 4, stream=RELATIVE_SPEED_STREAM, step=step, seed=self.seed)
         return math.log(self.slowest) * numbers[:, :2], numbers[:, 2:]
 
     def check(self, clip: ClipConfig) -> None:

@@ -48,8 +48,8 @@ class SegmentOrder(PartwiseObjective):
         return classification(projections, self.draw(len(batch.clips), step=batch.step))
 
     def draw(self, items: int, *, step: int) -> Tensor:
-        """The order of each item, a pure function of the step: (items,) in 0..k!-1."""
-        return draw_classes(len(self.orders), items, stream=SEGMENT_STREAM, step=step)
+        """The order of each item, a pure function of seed and step: (items,) in 0..k!-1."""
+        return draw_classes(len(self.orders), items, stream=SEGMENT_STREAM, step=step, seed=self.seed)
 
     def classify(self, vectors: Tensor) -> Tensor:
         """Vectors of the parts as they are shown, (n, k, dim), → float32 logits (n, k!)."""

@@ -59,9 +59,11 @@ class SharedPass(PartwiseObjective):
         return total, metrics
 
     def draw(self, batch: Batch) -> Tensor:
-        """The order of each clip, a pure function of the step: (items, num_clips) in 0..k!-1."""
+        """The order of each clip, a pure function of seed and step: (items, num_clips) in 0..k!-1."""
         items, count = len(batch.clips), len(self.frame_order.orders)
-        drawn = draw_classes(count, items * self.num_clips, stream=ORDER_STREAM, step=batch.step)
+        drawn = draw_classes(
+            count, items * self.num_clips, stream=ORDER_STREAM, step=batch.step, seed=self.seed
+        )
         return drawn.view(items, self.num_clips)
 
     def check(self, clip: ClipConfig) -> None:

@@ -60,7 +60,8 @@ class BadSteps:
                 f"listed in {self.path}. Look at them, or start a new run with a lower "
                 "optimiser.learning_rate, max_gradient_norm=1, or hardware.precision=fp32"
             )
-        logger.warning("step %d is skipped: %s; its videos are listed in %s", step, found, self.path)
+        if self._writes:
+            logger.warning("step %d is skipped: %s; its videos are listed in %s", step, found, self.path)
 
     def _read(self) -> list[dict[str, str]]:
         if not self.path.is_file():

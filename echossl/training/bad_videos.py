@@ -43,15 +43,15 @@ class BadVideos:
         if not new:
             return
         self._reasons |= new
-        for path, reason in new.items():
-            logger.warning("%s: cannot be read (%s); other clips take its place", path, reason)
-        self._write()
+        self._write(new)
         if len(self) > self._most * self._num_videos:
             raise EchosslError(self._too_many())
 
-    def _write(self) -> None:
+    def _write(self, new: dict[str, str]) -> None:
         if not self._writes:
             return
+        for path, reason in new.items():
+            logger.warning("%s: cannot be read (%s); other clips take its place", path, reason)
         with atomic_path(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("path", "reason"))

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from echossl.distributed import rank, world_size
 from echossl.errors import EchosslError
 from echossl.progress import QUIET
+from echossl.training.together import Together
 
 # torch's own lacks types
 synchronised: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
@@ -26,7 +28,7 @@ def process_group() -> Iterator[None]:
     """Join the processes that ``torchrun`` started; on a laptop, or if joined already, do nothing.
 
     Reads RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun sets them. GPUs talk over
-    NCCL, each process on the GPU of its LOCAL_RANK; CPUs over gloo.
+    NCCL, each process on the GPU of its LOCAL_RANK; CPUs over gloo. Where one process fails, all end.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
@@ -35,11 +37,14 @@ def process_group() -> Iterator[None]:
     if has_gpu:
         # some schedulers show each process a single GPU, its own
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    dist.init_process_group("nccl" if has_gpu else "gloo", timeout=PATIENCE)
+    store, number, size = next(rendezvous("env://", timeout=PATIENCE))
+    backend = "nccl" if has_gpu else "gloo"
+    dist.init_process_group(backend, store=store, rank=number, world_size=size, timeout=PATIENCE)
     if rank() > 0:
         os.environ[QUIET] = "1"  # one process shows the progress of all
     try:
-        yield
+        with Together(store):
+            yield
     finally:
         dist.destroy_process_group()
 

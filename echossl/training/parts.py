@@ -101,7 +101,7 @@ def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame)
         torch.manual_seed(config.seed)
         encoder = build_encoder(metadata)
         start = load_start(encoder, config.start)
-        objective = build_objectives(config.objectives, encoder.dim)
+        objective = build_objectives(config.objectives, encoder.dim, seed=config.seed)
     objective.check(config.clip)
     if config.micro_batch is not None:
         require_partwise(objective)
