@@ -1,27 +1,21 @@
 """From figures, curves and films to one self-contained HTML page. Plain data in, one file out."""
 
-from echossl.report.page import (
-    BudgetLine,
-    CheckLine,
-    DifferenceLine,
-    ReportPage,
-    ResultLine,
-    RocLine,
-    SaliencyEntry,
-    TestSet,
-    TrainingCurve,
-)
+from echossl.report.gallery import CheckLine, SaliencyEntry, outcome_of
+from echossl.report.lines import BudgetLine, DifferenceLine, ResultLine, RocLine, TestSet, TrainingCurve
+from echossl.report.page import Judged, ReportPage
 from echossl.report.render import write_report
 
 __all__ = [
     "BudgetLine",
     "CheckLine",
     "DifferenceLine",
+    "Judged",
     "ReportPage",
     "ResultLine",
     "RocLine",
     "SaliencyEntry",
     "TestSet",
     "TrainingCurve",
+    "outcome_of",
     "write_report",
 ]

@@ -9,31 +9,35 @@ from markupsafe import Markup
 
 from echossl import __version__
 from echossl.errors import UserError
-from echossl.evaluation import Difference, Interval, format_p_value
+from echossl.evaluation.assessment import Assessment
 from echossl.files import write_text
-from echossl.report import figures
+from echossl.report import curves, figures, groups
 from echossl.report.page import ReportPage
-from echossl.report.svg import NUM_ARM_COLOURS
+from echossl.report.pictured import pictured
+from echossl.report.words import FILTERS
 
 FOLDER = Path(__file__).parent
+FILM_KILOBYTES = 300
+Drawn = dict[str, Markup]
 
 
-def write_report(page: ReportPage, path: Path) -> None:
+def write_report(page: ReportPage, path: Path, *, film_kilobytes: int = FILM_KILOBYTES) -> None:
     """Write the page as one HTML file, whole or not at all.
 
     Args:
         page: what stands on it; films and strips that are paths are read and embedded.
         path: the file, ``report.html``.
+        film_kilobytes: largest size of a film inside the page, in 1,000 bytes.
 
     Raises:
         UserError: if there is no result, or a film or strip is not there.
     """
-    if not page.results:
+    if not page.results and not page.judged:
         raise UserError(f"{path}: no result to report; finish at least one arm first")
-    write_text(path, render(page))
+    write_text(path, render(page, film_kilobytes=film_kilobytes))
 
 
-def render(page: ReportPage) -> str:
+def render(page: ReportPage, *, film_kilobytes: int = FILM_KILOBYTES) -> str:
     """The page as HTML text; see :func:`write_report`."""
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -43,8 +47,9 @@ def render(page: ReportPage) -> str:
         .render(
             page=page,
             drawn=_figures(page),
-            style=Markup(_asset("report.css")),  # noqa: S704 - the package's own file
-            script=Markup(script),  # noqa: S704 - the package's own file
+            pictured=list(pictured(page.saliency, film_kilobytes=film_kilobytes)),
+            style=_trusted(_asset("report.css")),
+            script=_trusted(script),
             script_digest=digest,
             version=__version__,
         )
@@ -54,68 +59,56 @@ def render(page: ReportPage) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "data_url": _data_url,
-        "dashes": _dashes,
-        "number": _number,
-        "p_value": format_p_value,
-        "percent": lambda share: f"{100 * share:.3g} %",
-        "range": _range,
-        "signed": _signed,
-        "signed_range": _signed_range,
-        "colour": lambda number: f"var(--arm-{number % NUM_ARM_COLOURS})",
-    }
+    environment.filters |= FILTERS
     return environment
 
 
-def _figures(page: ReportPage) -> dict[str, Markup]:
+def _figures(page: ReportPage) -> dict[str, Markup | Drawn]:
     """Every figure that the page has data for; matplotlib has escaped the text within."""
-    drawn = {"results": figures.results_figure(page)}
+    drawn: dict[str, Markup | Drawn] = {}
+    if page.results:
+        drawn["results"] = _trusted(figures.results_figure(page))
     if len({line.num_labelled_patients for line in page.results}) > 1:
-        drawn["efficiency"] = figures.efficiency_figure(page)
+        drawn["efficiency"] = _trusted(figures.efficiency_figure(page))
     if page.differences:
-        drawn["differences"] = figures.differences_figure(page)
+        drawn["differences"] = _trusted(figures.differences_figure(page))
     if page.roc:
-        drawn["roc"] = figures.roc_figure(page)
+        drawn["roc"] = _trusted(figures.roc_figure(page))
     for number, curve in enumerate(page.training):
-        drawn[f"training{number}"] = figures.training_figure(curve, number)
-    return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - drawn here, text escaped
+        drawn[f"training{number}"] = _trusted(figures.training_figure(curve, number))
+    for number, judged in enumerate(page.judged):
+        drawn[f"judged{number}"] = _judged_figures(judged.assessment, f"judged{number}")
+    return drawn
 
 
-def _data_url(content: Path | bytes, kind: str) -> str:
-    """A file, or its bytes, as a ``data:`` address."""
-    if isinstance(content, Path):
-        if not content.is_file():
-            raise UserError(f"{content}: no such file; make the pictures of the page first")
-        content = content.read_bytes()
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _judged_figures(one: Assessment, name: str) -> Drawn:
+    drawn = {
+        "roc": curves.roc_band_figure(one, f"{name}roc"),
+        "pr": curves.precision_recall_figure(one, f"{name}pr"),
+    }
+    if one.calibration is not None:
+        drawn["calibration"] = curves.calibration_figure(one.calibration, f"{name}calibration")
+    if one.decision is not None:
+        drawn["decision"] = curves.decision_figure(one.decision, f"{name}decision")
+    if one.subgroups:
+        drawn["subgroups"] = groups.subgroups_figure(one, f"{name}subgroups")
+    if one.grades is not None:
+        drawn["grades"] = groups.violins_figure(one.grades, one.points, f"{name}grades")
+    for number, found in enumerate(one.correlations):
+        key = f"correlation{number}"
+        drawn[key] = groups.correlation_figure(found, name + key)
+    return {key: _trusted(svg) for key, svg in drawn.items()}
 
 
-def _dashes(number: int) -> str:
-    """Dash pattern of an arm for a legend line that is 2.5 pixels wide."""
-    return " ".join(f"{2.5 * length:g}" for length in figures.dash(number))
-
-
-def _number(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _signed(value: float, digits: int = 3) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _range(interval: Interval, digits: int = 3) -> str:
-    return f"{_number(interval.low, digits)}\N{EN DASH}{_number(interval.high, digits)}"
-
-
-def _signed_range(difference: Difference, digits: int = 3) -> str:
-    return f"{_signed(difference.low, digits)} to {_signed(difference.high, digits)}"
+def _trusted(text: str) -> Markup:
+    """The package's own style, script or drawing, whose foreign names are escaped already."""
+    return Markup(text)  # noqa: S704 - see above
 
 
 def _asset(name: str) -> str:

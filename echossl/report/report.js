@@ -16,3 +16,22 @@ for (const button of document.querySelectorAll("table.sortable thead button")) {
     table.tBodies[0].append(...rows);
   });
 }
+
+// The gallery shows what every group of check boxes lets through; a group lets all through that it does not name.
+const filters = document.querySelector("form.filters");
+const showChosen = () => {
+  const cards = [...document.querySelectorAll("article.study")];
+  for (const card of cards) {
+    card.hidden = [...filters.querySelectorAll("fieldset")].some((group) => {
+      const boxes = [...group.querySelectorAll("input")];
+      const value = card.dataset[boxes[0].name];
+      return value !== undefined && !boxes.some((box) => box.checked && box.value === value);
+    });
+    if (card.hidden) card.querySelector("video")?.pause();
+  }
+  const shown = cards.filter((card) => !card.hidden).length;
+  document.getElementById("shown").textContent = `${shown} of ${cards.length} videos shown`;
+};
+filters?.addEventListener("change", showChosen);
+// what is folded on the screen is not on paper
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));

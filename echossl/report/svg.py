@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 # values are only placeholders that nothing else uses.
 INK, MUTED, RULE, PAPER = "#010203", "#010204", "#010205", "#010206"
 NUM_ARM_COLOURS = 7
+# of a figure that fills a phone
+WIDTH_INCHES = 4.6
 _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"}
 _VARIABLES |= {f"#0101{number:02x}": f"--arm-{number}" for number in range(NUM_ARM_COLOURS)}
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from echossl.evaluation import auroc
 from echossl.files import atomic_path
-from echossl.report.figures import MARKERS, dash
+from echossl.report.marks import MARKERS, dash
 from echossl.study.labels_saved import percent
 from echossl.study.pooled import ArmResult
 

@@ -1,15 +1,22 @@
 """A page with something in every section."""
 
 import io
+import tempfile
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
-from echossl.evaluation import Difference, Interval, RocCurve
+from echossl.config.evaluation import EvaluationConfig
+from echossl.evaluation import Difference, Interval, Predictions, RocCurve
+from echossl.evaluation.assess import assess
 from echossl.report import (
     BudgetLine,
     CheckLine,
     DifferenceLine,
+    Judged,
     ReportPage,
     ResultLine,
     RocLine,
@@ -17,6 +24,7 @@ from echossl.report import (
     TestSet,
     TrainingCurve,
 )
+from echossl.saliency.render import write_mp4
 
 # names that would break a page that trusts them
 HOSTILE = '<script>alert("1")</script> & "quotes" $x_1$ --> ]]>'
@@ -38,10 +46,56 @@ def png(width=64):
     return buffer.getvalue()
 
 
+@cache
+def film(side=48, num_frames=20):
+    """A real film: a bright square that walks."""
+    frames = np.zeros((num_frames, side, side, 3), dtype=np.uint8)
+    for number in range(num_frames):
+        frames[number, 8:16, number : number + 8] = 200
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        write_mp4(frames, path, frames_per_second=20)
+        return path.read_bytes()
+
+
 def saliency():
     shares = {"inside_share": 0.412, "area_share": 0.093}
-    entry = SaliencyEntry(f"Study {HOSTILE}", "One beat.", b"a film", png(), True, 2.314, **shares)
-    return [entry, SaliencyEntry("Study 2", "No region known.", None, png(), False, -0.5)]
+    return [
+        SaliencyEntry(
+            f"Study {HOSTILE}", "One beat.", film(), png(), True, 2.314, "true positive", "severe", **shares
+        ),
+        SaliencyEntry("Study 2", "No region known.", None, png(), False, -0.5, "true negative", "none"),
+        SaliencyEntry("Study 3", "One beat.", film(), png(), False, 1.5, "false positive", HOSTILE),
+    ]
+
+
+@cache
+def assessment(num_patients=80, **settings):
+    """Scores that say something, with a validation split, grades, a measurement and subgroups."""
+    generator = np.random.default_rng(5)
+    rows = 2 * num_patients
+    severity = generator.normal(size=rows)
+    labels = (severity > 0.6).astype(np.int64)
+    patients = np.array([f"P{row}" for row in range(rows)])
+    scores = 1 / (1 + np.exp(-2 * severity - generator.normal(size=rows)))
+    splits = np.repeat(["val", "test"], num_patients)
+    predictions = Predictions("table.csv", "severe_as", patients, patients, splits, labels, scores)
+    grades = np.select([severity > 0.6, severity > 0], ["severe", "mild"], "none")
+    table = pd.DataFrame(
+        {
+            "patient_id": patients,
+            "study_id": patients,
+            "as_grade": grades,
+            "peak_velocity_m_per_s": 2 + severity,
+            "sex": np.resize(["F", HOSTILE], rows),
+        }
+    )
+    config = EvaluationConfig(resamples=100, **{"subgroups": ("sex",), **settings})
+    return assess(predictions, config, table=table)
+
+
+def judged():
+    return Judged(f"severe_as {HOSTILE}, split test", "One model.", assessment())
 
 
 def full_page(fractions=((0.01, 8), (0.1, 75))):
@@ -66,6 +120,7 @@ def full_page(fractions=((0.01, 8), (0.1, 75))):
         ],
         roc_fraction=0.01,
         roc=[RocLine(arm, RocCurve(grid, np.sqrt(grid))) for arm in ARMS],
+        judged=[judged()],
         training=[
             TrainingCurve(f"{name}, seed 0", "loss", steps, 3 * np.exp(-steps / 300) + 1) for name in "ab"
         ],
@@ -75,6 +130,8 @@ def full_page(fractions=((0.01, 8), (0.1, 75))):
             CheckLine("all", "model", 96, interval(2.41, 0.3)),
             CheckLine("all", "random weights", 96, interval(1.1, 0.2), difference(1.31, 0.4)),
         ],
+        saliency_rule="probability of one half or more",
+        missing=[("Checklist", "none was asked for")],
         limits=["Synthetic pictures have no operator."],
         environment=[("torch", "2.12.0")],
     )

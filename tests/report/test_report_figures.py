@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from report_example import ARMS, DEFAULT, full_page, interval
 
-from echossl.report import RocLine, TrainingCurve, figures
+from echossl.report import RocLine, TrainingCurve, figures, marks
 from echossl.report.svg import INK, NUM_ARM_COLOURS, PAPER, arm_colour, figure_style, to_svg
 
 
@@ -80,8 +80,8 @@ def test_efficiency_axis_names_the_label_counts():
 def test_roc_draws_every_curve_with_its_own_dash():
     page = full_page()
     svg = figures.roc_figure(page)
-    dashes = [figures.dash(number) for number in range(len(figures.DASHES))]
-    assert len(set(dashes)) == len(figures.DASHES) == NUM_ARM_COLOURS
+    dashes = [marks.dash(number) for number in range(len(marks.DASHES))]
+    assert len(set(dashes)) == len(marks.DASHES) == NUM_ARM_COLOURS
     for number in range(len(ARMS)):
         assert f"stroke: var(--arm-{number})" in svg
     # the default arm comes last, on top of the others
