@@ -12,17 +12,60 @@ if TYPE_CHECKING:
     from echossl.evaluation.printed import Answer
 
 
+Label = Annotated[
+    str | None,
+    typer.Option("--column", "--label", help="Label column or cut; all that have a score unless given."),
+]
+Score = Annotated[str | None, typer.Option(help="Score column of --label, if it is not LABEL_score.")]
+Patient = Annotated[str | None, typer.Option(help="Column of patients, if it is not patient_id.")]
+Study = Annotated[
+    str | None, typer.Option(help="Column of studies, if not study_id; without any a patient is one study.")
+]
+Split = Annotated[str | None, typer.Option("--split", help="Column of splits, if it is not split.")]
+
+
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Table of predictions, from any tool.")],
     words: Words = None,
-    column: Annotated[str | None, typer.Option(help="Label column, if several have a _score.")] = None,
+    column: Label = None,
+    score: Score = None,
+    patient: Patient = None,
+    study: Study = None,
+    split: Split = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Table of videos or studies with columns for subgroups, measurements.")
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Predictions for the validation split, if they are in a table of their own."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for results.csv, assessment.json and summary.md."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print AUROC and AUPRC of one table with patient-clustered intervals."""
-    from echossl.config.evaluation import BootstrapConfig
-    from echossl.evaluation.printed import evaluate_table
+    """Judge a table of predictions: areas, operating points, calibration, subgroups, with intervals."""
+    from echossl.config.evaluation import EvaluationConfig
+    from echossl.evaluation.files import evaluate_file
+    from echossl.evaluation.spoken import as_text, write_answers
+    from echossl.evaluation.tables import TableColumns, read_manifest_table
 
-    _print(evaluate_table(predictions, column, settings(BootstrapConfig, words)), as_json=as_json)
+    config = settings(EvaluationConfig, words)
+    answers = evaluate_file(
+        predictions,
+        config,
+        columns=TableColumns(patient=patient, study=study, split=split, label=column, score=score),
+        manifest=None if manifest is None else read_manifest_table(manifest),
+        validation=validation,
+    )
+    if as_json:
+        typer.echo(json.dumps([answer.as_dict() for answer in answers], indent=2))
+    else:
+        typer.echo("\n".join(as_text(answer) for answer in answers))
+    if out is not None:
+        for path in write_answers(answers, out):
+            typer.echo(f"written: {path}", err=True)
 
 
 def compare(

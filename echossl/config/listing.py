@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.base import Config
 from echossl.config.data import CheckConfig, PrepareConfig
-from echossl.config.evaluation import BootstrapConfig
+from echossl.config.evaluation import BootstrapConfig, EvaluationConfig
 from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
 from echossl.config.probe import ProbeConfig
@@ -28,7 +28,7 @@ COMMANDS: dict[str, type[Config]] = {
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "probe": ProbeConfig,
-    "evaluate": BootstrapConfig,
+    "evaluate": EvaluationConfig,
     "compare": BootstrapConfig,
     "explain": ExplainConfig,
     "sweep": StudyConfig,

@@ -70,6 +70,7 @@ def assess(
         grades=grades_of(judged, others, config),
         missing=missing,
         config=config,
+        unit=judged.unit,
     )
 
 
@@ -115,6 +116,10 @@ def _probabilities(
     config: EvaluationConfig,
     missing: dict[str, str],
 ) -> tuple[CalibrationResult | None, DecisionResult | None]:
+    if config.recalibrate and str(judged.splits[0]) == config.validation_split:
+        reason = f"this is the split that {config.recalibrate} is fitted on"
+        missing |= {"calibration": reason, "decision": reason}
+        return None, None
     found = probabilities_of(judged, validation, config)
     if found is None:
         reason = "scores are no probabilities (some are outside 0 to 1); fit some with recalibrate=platt"

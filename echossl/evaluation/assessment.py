@@ -6,6 +6,7 @@ from typing import Any
 
 from echossl.config.evaluation import EvaluationConfig
 from echossl.evaluation.bootstrap import Interval
+from echossl.evaluation.tables import Unit
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ class Assessment:
         grades: scores by grade; None without a column of grades.
         missing: reasons, by the name of the part that is not there.
         config: all settings.
+        unit: what a row is, ``studies`` or ``videos``.
     """
 
     source: str
@@ -212,6 +214,7 @@ class Assessment:
     grades: GradeScores | None
     missing: dict[str, str]
     config: EvaluationConfig
+    unit: Unit = "studies"
 
     @property
     def definition(self) -> str:
@@ -221,7 +224,12 @@ class Assessment:
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON; a number that is NaN or infinite is None."""
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "config"}
-        whole = {**parts, "definition": self.definition, "settings": self.config.model_dump(mode="json")}
+        whole = {
+            "kind": "binary",
+            **parts,
+            "definition": self.definition,
+            "settings": self.config.model_dump(mode="json"),
+        }
         plain: dict[str, Any] = as_plain(whole)
         return plain
 

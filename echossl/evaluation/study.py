@@ -11,11 +11,26 @@ from echossl.config.evaluation import BootstrapConfig
 from echossl.errors import UserError
 from echossl.evaluation.auc import METRICS
 from echossl.evaluation.bootstrap import bootstrap_interval
-from echossl.evaluation.cuts import SCORE_SUFFIX, questions, with_cut
+from echossl.evaluation.cuts import SCORE_SUFFIX, cuts_of, questions, with_cut
 from echossl.evaluation.results import ResultRow
+from echossl.evaluation.tables import (
+    KEYS,
+    TableColumns,
+    Unit,
+    key_faults,
+    read_table,
+    refuse_faults,
+    rows_of,
+)
 
-KEYS = ("patient_id", "study_id", "split")
-FAULTS_SHOWN = 5
+__all__ = [
+    "KEYS",
+    "Predictions",
+    "evaluate",
+    "predictions_of",
+    "read_all_predictions",
+    "read_predictions",
+]
 UNLABELLED, INVALID = -1, -2
 
 
@@ -32,6 +47,7 @@ class Predictions:
         labels: 0 or 1.
         scores: finite, higher is more likely positive.
         num_unlabelled: studies that were left out because their label is empty (not assessed).
+        unit: what a row is; of videos ``studies`` holds their paths.
     """
 
     source: str
@@ -42,6 +58,7 @@ class Predictions:
     labels: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
     num_unlabelled: int = 0
+    unit: Unit = "studies"
 
     @property
     def num_patients(self) -> int:
@@ -118,28 +135,48 @@ def evaluate(predictions: Predictions, config: BootstrapConfig) -> list[ResultRo
     return rows
 
 
-def read_predictions(path: Path, column: str | None = None) -> Predictions:
+def read_predictions(
+    path: Path, column: str | None = None, *, columns: TableColumns | None = None
+) -> Predictions:
     """Read and check a ``predictions.csv``.
 
     Args:
-        path: columns ``patient_id, study_id, split``, the label column and its ``_score``; one row per study.
+        path: columns ``patient_id, study_id, split``, the label column and its ``_score``; one row per study,
+            or per video where there is a column ``path``.
         column: the label column, or a cut of several classes such as ``as_grade_at_least_severe`` or
             ``view_is_PLAX`` (see :mod:`echossl.evaluation.cuts`); None takes the only one that there is.
+        columns: other names of the columns, see :func:`echossl.evaluation.tables.read_table`.
 
     Raises:
         UserError: naming the row, if a study is there twice, a patient is in two splits, a score is missing
             or not finite, a label is neither 0, 1 nor empty, or no labelled study is left.
     """
-    table = _read_table(path)
+    table = read_table(path, columns)
     label = column if column is not None else _only_label(path, table)
+    return predictions_of(path, table, label)
+
+
+def predictions_of(path: Path, table: pd.DataFrame, label: str) -> Predictions:
+    """One question of a table from :func:`echossl.evaluation.tables.read_table`."""
     table = with_cut(table, label)
-    missing = [name for name in (*KEYS, label, label + SCORE_SUFFIX) if name not in table]
+    missing = [name for name in (label, label + SCORE_SUFFIX) if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}")
     scores = pd.to_numeric(table[label + SCORE_SUFFIX], errors="coerce").to_numpy(np.float64)
     codes = {"": UNLABELLED, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
     labels = np.array([codes.get(text.strip(), INVALID) for text in table[label]], dtype=np.int64)
-    _refuse(path, _faults(table, label, labels, scores))
+    cut = cuts_of(list(table.columns)).get(label)
+    name, known_words = (cut.label, ", ".join(cut.classes)) if cut else (label, "0, 1")
+    faults = [
+        f"row {row}: {name} is {table[label][row - 2]!r}, expected {known_words} or empty"
+        for row in rows_of(labels == INVALID)
+    ]
+    score = label + SCORE_SUFFIX
+    faults += [
+        f"row {row}: {score} is {table[score][row - 2]!r}, expected a finite number"
+        for row in rows_of(~np.isfinite(scores))
+    ]
+    refuse_faults(path, [*faults, *key_faults(table)])
     known = labels != UNLABELLED
     if not known.any():
         raise UserError(f"{path}: no study has a {label} label; every cell of the column is empty")
@@ -153,24 +190,15 @@ def read_predictions(path: Path, column: str | None = None) -> Predictions:
         labels=labels[known],
         scores=scores[known],
         num_unlabelled=int((~known).sum()),
+        unit=table.attrs["unit"],
     )
 
 
 def read_all_predictions(path: Path) -> list[Predictions]:
     """The predictions of every label column and cut of a table; see :func:`read_predictions`."""
-    names = questions(list(_read_table(path).columns))
-    return [read_predictions(path, name) for name in names] or [read_predictions(path)]
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give a predictions.csv")
-    try:
-        # all text: a patient called 007 stays 007, and an empty label is told apart from a wrong one
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a CSV table ({reason}); give a predictions.csv") from error
+    table = read_table(path)
+    names = questions(list(table.columns))
+    return [predictions_of(path, table, name) for name in names] or [read_predictions(path)]
 
 
 def _only_label(path: Path, table: pd.DataFrame) -> str:
@@ -182,43 +210,3 @@ def _only_label(path: Path, table: pd.DataFrame) -> str:
             "name the label column"
         )
     return labels[0]
-
-
-def _faults(
-    table: pd.DataFrame, label: str, labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
-) -> list[str]:
-    """Every fault of the table as a sentence without the file's name; row 1 is the header."""
-    faults = [
-        f"row {row}: {name} is empty" for name in KEYS[:2] for row in _rows((table[name] == "").to_numpy())
-    ]
-    faults += [
-        f"row {row}: {label} is {table[label][row - 2]!r}, expected 0, 1 or empty"
-        for row in _rows(labels == INVALID)
-    ]
-    score = label + SCORE_SUFFIX
-    faults += [
-        f"row {row}: {score} is {table[score][row - 2]!r}, expected a finite number"
-        for row in _rows(~np.isfinite(scores))
-    ]
-    for row in _rows(table.duplicated(["patient_id", "study_id"]).to_numpy()):
-        patient, study = table["patient_id"][row - 2], table["study_id"][row - 2]
-        faults.append(
-            f"row {row}: study {study!r} of patient {patient!r} is there already; evaluation is by study, "
-            "so average the scores of its videos first"
-        )
-    for patient, splits in table.groupby("patient_id")["split"].unique().items():
-        if len(splits) > 1:
-            faults.append(f"patient {patient!r} is in splits {', '.join(splits)}; keep each patient in one")
-    return faults
-
-
-def _rows(wrong: npt.NDArray[np.bool_]) -> list[int]:
-    """Row numbers of a spreadsheet, where the header is row 1."""
-    return [int(place) + 2 for place in np.flatnonzero(wrong)]
-
-
-def _refuse(path: Path, faults: list[str]) -> None:
-    if faults:
-        more = len(faults) - FAULTS_SHOWN
-        rest = [f"{path}: and {more} more"] if more > 0 else []
-        raise UserError("\n".join([f"{path}: {fault}" for fault in faults[:FAULTS_SHOWN]] + rest))

@@ -62,7 +62,7 @@ def test_classes_without_an_order_are_read_one_against_the_rest(tmp_path) -> Non
         read_predictions(tmp_path / "p.csv")
     table["view"] = ["PLAX", "other", ""]
     table.to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(UserError, match="row 3: view_is_A4C is 'other'"):
+    with pytest.raises(UserError, match="row 3: view is 'other', expected PLAX, A4C or empty"):
         read_predictions(tmp_path / "p.csv", "view_is_A4C")
 
 

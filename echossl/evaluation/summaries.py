@@ -1,0 +1,285 @@
+"""Figures of tables that ask more than one yes or no: classes, grades, several findings, a measurement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from echossl.config.evaluation import EvaluationConfig
+from echossl.errors import UserError
+from echossl.evaluation.agreement import AGREEMENT_FIGURES, agreement_figures
+from echossl.evaluation.assessment import Figure, as_plain, definition_of
+from echossl.evaluation.auc import Floats, weighted_auroc
+from echossl.evaluation.correlation import weighted_pearson, weighted_spearman
+from echossl.evaluation.cuts import AT_LEAST, SCORE_SUFFIX
+from echossl.evaluation.grades import one_against_rest, weighted_concordance, weighted_quadratic_kappa
+from echossl.evaluation.intervals import figure_intervals
+from echossl.evaluation.resampling import Clusters, Figures
+from echossl.evaluation.study import Predictions
+from echossl.evaluation.tables import key_faults, refuse_faults, rows_of
+
+Kind = Literal["classes", "grades", "findings", "measurement"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One split of a question that is no yes or no.
+
+    Attributes:
+        kind: ``classes`` without an order, ``grades``, ``findings`` (several yes or no), ``measurement``.
+        source: the table.
+        column: the label column; of findings all of them, with commas.
+        split: the split that was judged.
+        unit: what a row is.
+        patients: different ones.
+        studies: rows with a label.
+        unlabelled: rows without one, over the whole table.
+        groups: rows of each class, or positive rows of each finding.
+        figures: such as ``macro_auroc``, ``quadratic_kappa``, ``mae``.
+        confusion: rows by true class and called class, in the order of ``groups``; empty without classes.
+        measured: of a measurement, (studies,); else empty.
+        predicted: beside it, (studies,).
+        notes: what was left out of a mean, in sentences.
+        config: all settings.
+    """
+
+    kind: Kind
+    source: str
+    column: str
+    split: str
+    unit: str
+    patients: int
+    studies: int
+    unlabelled: int
+    groups: dict[str, int]
+    figures: dict[str, Figure]
+    confusion: tuple[tuple[int, ...], ...]
+    measured: tuple[float, ...]
+    predicted: tuple[float, ...]
+    notes: tuple[str, ...]
+    config: EvaluationConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON; a number that is NaN or infinite is None."""
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "config"}
+        whole = {
+            **parts,
+            "definition": definition_of(self.config),
+            "settings": self.config.model_dump(mode="json"),
+        }
+        plain: dict[str, Any] = as_plain(whole)
+        return plain
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The labelled rows of one split."""
+
+    source: Path
+    split: str
+    table: pd.DataFrame
+    unlabelled: int
+    config: EvaluationConfig
+
+    def summary(
+        self, kind: Kind, column: str, figures: Figures, names: Sequence[str], **parts: Any
+    ) -> Summary:
+        method = "percentile" if self.config.method == "delong" else self.config.method
+        # patients are drawn alike: there are no two classes to keep apart
+        clusters = Clusters.of(self.table["patient_id"].to_numpy())
+        found = figure_intervals(figures, clusters, self.config, method=method)
+        given: dict[str, Any] = {"groups": {}, "confusion": (), "measured": (), "predicted": (), "notes": ()}
+        return Summary(
+            kind=kind,
+            source=str(self.source),
+            column=column,
+            split=self.split,
+            unit=self.table.attrs["unit"],
+            patients=clusters.num_patients,
+            studies=len(self.table),
+            unlabelled=self.unlabelled,
+            figures={name: Figure.by(method, one) for name, one in zip(names, found, strict=True)},
+            config=self.config,
+            **(given | parts),
+        )
+
+
+def summarise_classes(
+    source: Path, table: pd.DataFrame, label: str, split: str, config: EvaluationConfig
+) -> Summary:
+    """Macro one-vs-rest AUROC and accuracy; of grades also quadratic kappa and concordance.
+
+    Args:
+        source: for messages.
+        table: from :func:`echossl.evaluation.tables.read_table`.
+        label: column of class names beside ``LABEL_score_CLASS``; with ``LABEL_score_at_least_CLASS`` the
+            classes are grades in the order of their columns.
+        split: which rows.
+        config: intervals.
+
+    Raises:
+        UserError: if a cell holds no class, a score is no number, or fewer than two classes are there.
+    """
+    prefix = f"{label}{SCORE_SUFFIX}_"
+    names = [name.removeprefix(prefix) for name in table.columns if name.startswith(prefix)]
+    classes = [name for name in names if not name.startswith(AT_LEAST)]
+    numbers = {name: number for number, name in enumerate(classes)}
+    written = table[label].str.strip().str.replace(" ", "_")
+    strange = (written != "") & ~written.isin(classes)
+    faults = [
+        f"row {row}: {label} is {table[label][row - 2]!r}, expected {', '.join(classes)} or empty"
+        for row in rows_of(strange)
+    ]
+    scores = _numbers(table, [prefix + name for name in classes], faults)
+    refuse_faults(source, [*faults, *key_faults(table)])
+    rows = _rows(source, table, written != "", split, config)
+    codes = written[rows.table.index].map(numbers).to_numpy(np.int64)
+    scores = scores[rows.table.index]
+    there = np.unique(codes)
+    if there.size < 2:
+        raise UserError(f"{source}: every {label} of split {split!r} is the same; expected several classes")
+    calls = scores.argmax(axis=1)
+    graded = any(name.startswith(AT_LEAST) for name in names)
+    # the expected grade rises with every cut
+    expected = scores @ np.arange(len(classes)) if graded else None
+    lacking = [name for name in classes if numbers[name] not in there]
+    confusion = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(confusion, (codes, calls), 1)
+    order = ("quadratic_kappa", "concordance") if graded else ()
+    return rows.summary(
+        "grades" if graded else "classes",
+        label,
+        _class_figures(codes, scores, calls, expected),
+        [*(f"auroc_{classes[code]}" for code in there), "macro_auroc", "accuracy", *order],
+        groups={name: int(np.sum(codes == numbers[name])) for name in classes},
+        confusion=tuple(tuple(int(cell) for cell in row) for row in confusion),
+        notes=tuple(f"no row is {name}; the macro AUROC is over the others" for name in lacking),
+    )
+
+
+def _class_figures(
+    codes: npt.NDArray[np.integer[Any]], scores: Floats, calls: npt.NDArray[np.intp], expected: Floats | None
+) -> Figures:
+    there, among = np.unique(codes, return_inverse=True)
+    against_rest = one_against_rest(among, scores[:, there], there.size)
+    right = (calls == codes).astype(np.float64)
+
+    def figures(weights: npt.NDArray[np.generic]) -> Floats:
+        counts = np.asarray(weights, dtype=np.float64)
+        parts = [against_rest(counts), (counts @ right / counts.sum(axis=1))[None]]
+        if expected is not None:
+            parts += [
+                weighted_quadratic_kappa(codes, calls, counts)[None],
+                weighted_concordance(codes, expected, counts)[None],
+            ]
+        return np.concatenate(parts)
+
+    return figures
+
+
+def summarise_measurement(
+    source: Path, table: pd.DataFrame, label: str, split: str, config: EvaluationConfig
+) -> Summary:
+    """Mean absolute error, R2, Bland-Altman bias and limits, Pearson and Spearman.
+
+    Args:
+        source: for messages.
+        table: from :func:`echossl.evaluation.tables.read_table`.
+        label: column of numbers beside ``LABEL_score`` in the same unit.
+        split: which rows.
+        config: intervals.
+
+    Raises:
+        UserError: if a cell holds no number, or fewer than three rows are labelled.
+    """
+    known = table[label].str.strip() != ""
+    faults: list[str] = []
+    values = _numbers(table.assign(**{label: table[label].where(known, "0")}), [label], faults)[:, 0]
+    predicted = _numbers(table, [label + SCORE_SUFFIX], faults)[:, 0]
+    refuse_faults(source, [*faults, *key_faults(table)])
+    rows = _rows(source, table, known, split, config)
+    places = rows.table.index.to_numpy()
+    if places.size < 3:
+        raise UserError(f"{source}: {places.size} rows of split {split!r} have a {label}; expected three")
+    true, called = values[places], predicted[places]
+    agreement = agreement_figures(true, called)
+
+    def figures(weights: npt.NDArray[np.generic]) -> Floats:
+        lines = [metric(true, called, weights)[None] for metric in (weighted_pearson, weighted_spearman)]
+        return np.concatenate([agreement(weights), *lines])
+
+    return rows.summary(
+        "measurement",
+        label,
+        figures,
+        [*AGREEMENT_FIGURES, "pearson", "spearman"],
+        measured=tuple(true.tolist()),
+        predicted=tuple(called.tolist()),
+    )
+
+
+def summarise_findings(
+    source: Path, table: pd.DataFrame, parts: Sequence[Predictions], split: str, config: EvaluationConfig
+) -> Summary | None:
+    """AUROC of each finding and their mean under the same resampled patients; None without any usable one.
+
+    Args:
+        source: for messages.
+        table: from :func:`echossl.evaluation.tables.read_table`.
+        parts: the questions, each with the rows that have its label, all splits.
+        split: which rows.
+        config: intervals.
+    """
+    rows = _rows(source, table, np.ones(len(table), dtype=bool), split, config)
+    keys = pd.MultiIndex.from_frame(rows.table[["patient_id", "study_id"]])
+    usable, lacking, columns = [], [], []
+    for part in parts:
+        places = keys.get_indexer(pd.MultiIndex.from_arrays([part.patients, part.studies]))
+        labels, scores = np.full(len(keys), -1), np.zeros(len(keys))
+        here = places >= 0
+        labels[places[here]], scores[places[here]] = part.labels[here], part.scores[here]
+        if {0, 1} <= set(labels.tolist()):
+            usable.append(part.column)
+            columns.append((labels, scores, labels >= 0))
+        else:
+            lacking.append(part.column)
+    if len(usable) < 2:
+        return None
+
+    def figures(weights: npt.NDArray[np.generic]) -> Floats:
+        each = np.stack([weighted_auroc(labels == 1, scores, weights * on) for labels, scores, on in columns])
+        return np.concatenate([each, each.mean(axis=0, keepdims=True)])
+
+    positive = {name: int(np.sum(labels == 1)) for name, (labels, _, _) in zip(usable, columns, strict=True)}
+    return rows.summary(
+        "findings",
+        ", ".join(part.column for part in parts),
+        figures,
+        [*(f"auroc_{name}" for name in usable), "mean_auroc"],
+        groups=positive,
+        notes=tuple(f"{name} lacks a class; the mean is over the others" for name in lacking),
+    )
+
+
+def _numbers(table: pd.DataFrame, columns: Sequence[str], faults: list[str]) -> Floats:
+    """Columns as numbers, (rows, columns); what is none is added to the faults."""
+    found = []
+    for name in columns:
+        values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+        faults += [
+            f"row {row}: {name} is {table[name][row - 2]!r}, expected a finite number"
+            for row in rows_of(~np.isfinite(values))
+        ]
+        found.append(values)
+    return np.stack(found, axis=1)
+
+
+def _rows(
+    source: Path, table: pd.DataFrame, known: npt.ArrayLike, split: str, config: EvaluationConfig
+) -> _Rows:
+    on = np.asarray(known, dtype=bool)
+    return _Rows(source, split, table[on & (table["split"] == split).to_numpy()], int((~on).sum()), config)

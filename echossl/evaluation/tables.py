@@ -1,0 +1,148 @@
+"""Tables of predictions of any tool: read as text, brought to the same column names, faults by row."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from echossl.errors import UserError
+from echossl.evaluation.cuts import SCORE_SUFFIX
+
+KEYS = ("patient_id", "study_id", "split")
+# the split of a table that names none
+WHOLE = "all"
+FAULTS_SHOWN = 5
+Unit = Literal["studies", "videos"]
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """What the columns of a table are called.
+
+    Attributes:
+        patient: whose it is; ``patient_id`` unless given. Required.
+        study: which study of the patient; ``study_id`` unless given. Without it a patient is one study.
+        split: ``split`` unless given. Without it the table is one split, ``all``.
+        label: the truth; needed only if its score is not called ``LABEL_score``.
+        score: the prediction that belongs to ``label``.
+    """
+
+    patient: str | None = None
+    study: str | None = None
+    split: str | None = None
+    label: str | None = None
+    score: str | None = None
+
+
+def read_table(path: Path, columns: TableColumns | None = None) -> pd.DataFrame:
+    """Read a CSV (or tab separated ``.tsv``, ``.txt``) table.
+
+    Args:
+        path: the table; a column ``path`` says that its rows are videos.
+        columns: names of its columns, where they are not the usual ones.
+
+    Returns:
+        All columns as text, with ``patient_id, study_id, split`` filled in; ``attrs["unit"]`` says what a row
+        is. Of videos ``study_id`` is the path, so that rows differ.
+
+    Raises:
+        UserError: if there is no such file or column, or it is no table.
+    """
+    names = columns or TableColumns()
+    table = _read(path)
+    table = _renamed(path, table, names)
+    table.attrs["unit"] = "studies"
+    table.attrs["has_studies"] = "study_id" in table
+    if "study_id" not in table:
+        table["study_id"] = table["patient_id"]
+    elif (table["study_id"] == "").all():
+        table["study_id"] = table["patient_id"]
+        table.attrs["has_studies"] = False
+    if "path" in table:
+        table["study_id"], table.attrs["unit"] = table["path"], "videos"
+    if "split" not in table:
+        table["split"] = WHOLE
+    return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give a predictions.csv")
+    try:
+        # all text: a patient called 007 stays 007, and an empty label is told apart from a wrong one
+        separator = "\t" if path.suffix in {".tsv", ".txt"} else ","
+        return pd.read_csv(path, dtype=str, keep_default_na=False, sep=separator)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a CSV table ({reason}); give a predictions.csv") from error
+
+
+def _renamed(path: Path, table: pd.DataFrame, names: TableColumns) -> pd.DataFrame:
+    found = ", ".join(str(name) for name in table.columns)
+    wanted = {"patient_id": names.patient, "study_id": names.study, "split": names.split}
+    given = {new: old for new, old in wanted.items() if old is not None}
+    if names.score is not None:
+        if names.label is None:
+            raise UserError(f"{path}: a score column is named, but no label column; add --label")
+        given |= {names.label: names.label, names.label + SCORE_SUFFIX: names.score}
+    missing = [old for old in given.values() if old not in table]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}; found {found}")
+    if "patient_id" not in given and "patient_id" not in table:
+        raise UserError(f"{path}: no column patient_id; found {found}; name yours with --patient")
+    # a copy and no renaming, so that one column may be patient and study
+    return table.assign(**{new: table[old] for new, old in given.items()})
+
+
+def read_manifest_table(path: Path) -> pd.DataFrame:
+    """Columns for subgroups and measurements: any table with ``patient_id``, or a Parquet manifest.
+
+    Raises:
+        UserError: if there is no such file or it names no patients.
+    """
+    is_parquet = path.suffix == ".parquet" and path.is_file()
+    table = pd.read_parquet(path) if is_parquet else _read(path)
+    if "patient_id" not in table:
+        found = ", ".join(str(name) for name in table.columns)
+        raise UserError(f"{path}: no column patient_id; found {found}")
+    return table
+
+
+def key_faults(table: pd.DataFrame) -> list[str]:
+    """What is wrong with patients, studies and splits, as sentences without the file's name."""
+    names = ("patient_id", "path" if table.attrs["unit"] == "videos" else "study_id")
+    faults = [f"row {row}: {name} is empty" for name in names for row in rows_of(table[name] == "")]
+    for row in rows_of(table.duplicated(["patient_id", "study_id"])):
+        patient, study = table["patient_id"][row - 2], table["study_id"][row - 2]
+        if table.attrs["unit"] == "videos":
+            faults.append(f"row {row}: video {study!r} is there already; keep one row of each")
+        elif not table.attrs["has_studies"]:
+            faults.append(
+                f"row {row}: patient {patient!r} is there already, and no column says which study; name it "
+                "with --study, or average the scores of a patient"
+            )
+        else:
+            faults.append(
+                f"row {row}: study {study!r} of patient {patient!r} is there already; evaluation is by "
+                "study, so average the scores of its videos first"
+            )
+    for patient, splits in table.groupby("patient_id")["split"].unique().items():
+        if len(splits) > 1:
+            faults.append(f"patient {patient!r} is in splits {', '.join(splits)}; keep each patient in one")
+    return faults
+
+
+def rows_of(wrong: npt.ArrayLike) -> list[int]:
+    """Row numbers of a spreadsheet, where the header is row 1."""
+    return [int(place) + 2 for place in np.flatnonzero(np.asarray(wrong))]
+
+
+def refuse_faults(path: Path, faults: list[str]) -> None:
+    """Raise UserError with the first of many faults, a line each."""
+    if faults:
+        more = len(faults) - FAULTS_SHOWN
+        rest = [f"{path}: and {more} more"] if more > 0 else []
+        raise UserError("\n".join([f"{path}: {fault}" for fault in faults[:FAULTS_SHOWN]] + rest))
