@@ -15,7 +15,7 @@ FLOORS = (
     {"objectives", "saliency"},
     {"training", "adapt"},
     {"report"},
-    {"study"},
+    {"study", "predict"},
     {"cli", "__main__"},
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -13,7 +13,8 @@ import pytest
 
 COMMANDS = (
     *("demo", "phantom", "index", "check", "prepare", "pretrain", "finetune", "probe", "join", "export"),
-    *("evaluate", "compare", "explain", "embed", "sweep", "report", "options", "doctor", "augment-preview"),
+    *("evaluate", "compare", "explain", "embed", "views", "sweep", "report", "options", "doctor"),
+    "augment-preview",
 )
 # small enough for seconds, large enough for every stage to be real
 SMALL_VIDEOS = [
@@ -81,6 +82,7 @@ def test_torch_is_not_imported_for_help() -> None:
         (["index", "folder", ".", "--split", "train"], "--split train: expected NAME=SHARE"),
         (["evaluate", "absent.csv"], "absent.csv: no such file; give a predictions.csv"),
         (["embed", "absent", "store"], "store: no finished clip store; run echossl prepare"),
+        (["predict", "absent", "."], "absent: no such file or folder; give a run of echossl finetune"),
         (["report", "."], "no run.json here; give the folder of a run"),
         (["options", "pretain"], "no command 'pretain' with settings"),
     ],

@@ -26,6 +26,7 @@ COMMANDS = (
     judge.evaluate,
     judge.compare,
     judge.explain,
+    judge.predict,
     learn.embed,
     learn.views,
     learn.export,

@@ -2,16 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from echossl.cli.words import AsJson, Words, settings
 
-if TYPE_CHECKING:
-    from echossl.evaluation.printed import Answer
-
-
+TABLES = {".csv", ".tsv", ".txt"}
 Label = Annotated[
     str | None,
     typer.Option("--column", "--label", help="Label column or cut; all that have a score unless given."),
@@ -69,17 +66,37 @@ def evaluate(
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="Table of predictions.")],
-    second: Annotated[Path, typer.Argument(help="Another, of the same patients.")],
-    words: Words = None,
-    column: Annotated[str | None, typer.Option(help="Label column, if several have a _score.")] = None,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A.csv B.csv [C.csv]... [FILE.yaml] [KEY=VALUE]...",
+            help="Tables of the same patients, each compared with the first; settings, which "
+            "`echossl options compare` lists.",
+        ),
+    ],
+    column: Label = None,
+    score: Score = None,
+    patient: Patient = None,
+    study: Study = None,
+    split: Split = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the paired difference of two tables, first minus second."""
-    from echossl.config.evaluation import BootstrapConfig
-    from echossl.evaluation.printed import compare_tables
+    """Print paired differences of tables, first minus each other one, with intervals and tests."""
+    from echossl.config.evaluation import CompareConfig
+    from echossl.evaluation.comparing import compare_files, family_lines
+    from echossl.evaluation.tables import TableColumns
 
-    _print(compare_tables(first, second, column, settings(BootstrapConfig, words)), as_json=as_json)
+    paths = [word for word in words if Path(word).suffix in TABLES]
+    config = settings(CompareConfig, [word for word in words if word not in paths])
+    found = compare_files(
+        [Path(path) for path in paths],
+        config,
+        columns=TableColumns(patient=patient, study=study, split=split, label=column, score=score),
+    )
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
+    else:
+        typer.echo("\n".join([*(one.as_text() for one in found), *family_lines(found)]))
 
 
 def explain(
@@ -112,6 +129,34 @@ def explain(
     typer.echo(f"saliency: {run(config)}")
 
 
+def predict(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL STUDY... [FILE.yaml] [KEY=VALUE]...",
+            help="A run of echossl finetune or its model.safetensors; folders, video files or tables "
+            "of videos; settings, which `echossl options predict` lists. A folder with files right in it is "
+            "one study, one without holds a study in each of its sub-folders.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="New folder to write to; predicted unless given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score new studies with a fine-tuned model: scores, saliency, reasons, one page. Research use only."""
+    from echossl.config.predict import PredictConfig, words_of
+
+    config = settings(PredictConfig, words_of(words or [], out=out))
+
+    from echossl.predict import predict as run
+
+    found = run(config)
+    typer.echo(json.dumps(found.result, indent=2) if as_json else "\n".join(found.as_lines()))
+    if found.refused_studies:
+        raise typer.Exit(1)
+
+
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a demo.")],
 ) -> None:
@@ -126,10 +171,3 @@ def options(command: Annotated[str, typer.Argument(help="Name of a command.")]) 
     from echossl.config.listing import list_options
 
     typer.echo("\n".join(list_options(command)))
-
-
-def _print(answers: "list[Answer]", *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps([answer.as_dict() for answer in answers], indent=2))
-    else:
-        typer.echo("\n".join(answer.as_text() for answer in answers))

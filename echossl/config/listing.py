@@ -10,9 +10,10 @@ from pydantic.fields import FieldInfo
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.base import Config
 from echossl.config.data import CheckConfig, PrepareConfig
-from echossl.config.evaluation import BootstrapConfig, EvaluationConfig
+from echossl.config.evaluation import CompareConfig, EvaluationConfig
 from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
+from echossl.config.predict import PredictConfig
 from echossl.config.probe import ProbeConfig
 from echossl.config.sources import Source
 from echossl.config.study import DemoConfig, StudyConfig
@@ -29,8 +30,9 @@ COMMANDS: dict[str, type[Config]] = {
     "finetune": FinetuneConfig,
     "probe": ProbeConfig,
     "evaluate": EvaluationConfig,
-    "compare": BootstrapConfig,
+    "compare": CompareConfig,
     "explain": ExplainConfig,
+    "predict": PredictConfig,
     "sweep": StudyConfig,
 }
 

@@ -13,6 +13,7 @@ from echossl.encoders import Encoder, build_encoder
 from echossl.encoders.attention import GatedAttention
 from echossl.encoders.files import read_metadata, read_weights, require_match, write_weights
 from echossl.encoders.heads import build_head
+from echossl.encoders.use import USE_KEY, use_of_run
 from echossl.errors import UserError
 
 MODEL_NAME = "model.safetensors"
@@ -39,10 +40,16 @@ class StudyPooling:
 def save_classifier(
     encoder: Encoder, head: nn.Module, task: TaskSettings, path: Path, pooling: StudyPooling | None = None
 ) -> None:
-    """Write an encoder file that also holds the head (``head.weight``, ...), the task and the pooling."""
+    """Write an encoder file that also holds the head (``head.weight``, ...), the task and the pooling.
+
+    In the folder of a run it also says how the videos of the run became clips; see
+    :mod:`echossl.encoders.use`.
+    """
     parts = encoder.state_dict() | {HEAD + name: value for name, value in head.state_dict().items()}
     # left out where it is a study, so that such files stay readable for earlier versions
     more = {TASK_KEY: task.model_dump_json(exclude={"unit"} if task.unit == "study" else None)}
+    if (use := use_of_run(path.parent)) is not None:
+        more[USE_KEY] = use.model_dump_json()
     if pooling is not None and pooling.name != "mean":
         more[POOLING_KEY] = pooling.name
         if pooling.attention is not None:

@@ -1,0 +1,103 @@
+"""What a score means is learned from labelled studies that were not trained on, or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from echossl.config.predict import PredictConfig
+from echossl.errors import UserError
+from echossl.evaluation.study import read_predictions
+from echossl.evaluation.thresholds import choose
+from echossl.predict.calibrate import VALIDATION_NAME, calibrate
+from echossl.predict.model import load_model
+from echossl.predict.results import Findings, predictions_table
+from echossl.predict.scoring import Scored
+from echossl.predict.studies import Named
+
+
+def settings(trained, **changes) -> PredictConfig:
+    hardware = {"device": "cpu", "precision": "fp32"}
+    base = {"model": trained.run, "studies": (trained.manifest,), "hardware": hardware}
+    return PredictConfig(**(base | changes))
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return load_model(settings(trained))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    """Predictions for labelled studies of other patients: the score is right more often than not."""
+    generator = np.random.default_rng(2)
+    labels = np.arange(60) % 2
+    scores = 0.05 * (labels - 0.5) + generator.normal(0, 0.05, 60)
+    path = tmp_path_factory.mktemp("validation") / "labelled.csv"
+    columns = {"patient_id": [f"v{number}" for number in range(60)], "split": "extra", "severe_as": labels}
+    frame = pd.DataFrame(columns | {"severe_as_score": scores})
+    frame.assign(study_id=frame["patient_id"]).to_csv(path, index=False)
+    return path
+
+
+def test_too_few_validation_studies_leave_a_score_as_it_is(trained, model, tmp_path) -> None:
+    found = calibrate(model, settings(trained), tmp_path)
+    assert found.curve is None
+    assert found.point is None
+    assert found.note.startswith("Uncalibrated, no operating point: the run held out 2 positive and 2 neg")
+    assert "expected 10 of each" in found.note
+    assert not list(tmp_path.iterdir())
+
+
+def test_trap_27_the_runs_own_held_out_patients_are_scored_before_they_are_trained_on(
+    trained, model, tmp_path
+) -> None:
+    calibrate(model, settings(trained, least_per_class=2), tmp_path)
+    own = read_predictions(tmp_path / VALIDATION_NAME)
+    budget = pd.read_csv(trained.run / "budget.csv", dtype={"patient_id": str}).set_index("patient_id")
+    assert set(own.patients) == set(budget.index[budget["role"] == "validation"])
+    assert budget.loc[own.patients, "positive"].tolist() == own.labels.tolist()
+    assert set(own.splits) == {"validation"}
+
+
+def test_a_table_calibrates_and_sets_the_operating_point(trained, model, table, tmp_path) -> None:
+    found = calibrate(model, settings(trained, validation=table), tmp_path)
+    labelled = read_predictions(table)
+    assert found.curve is not None
+    assert found.curve.name == "platt"
+    assert found.point == choose(labelled, "sensitivity", 0.9)
+    called = labelled.scores >= found.point.threshold
+    assert called[labelled.labels == 1].mean() >= 0.9
+    assert "on 60 validation studies, 30 of them positive." in found.note
+    studies = pd.DataFrame({"patient_id": ["a", "b"], "study_id": ["a", "b"], "severe_as_score": [-1.0, 1.0]})
+    named = Named(pd.DataFrame(), studies, (), ())
+    written = predictions_table(Findings(model, named, (), Scored(studies, pd.DataFrame()), found, ()))
+    expected = expit(found.curve.slope * np.array([-1.0, 1.0]) + found.curve.intercept)
+    assert written["severe_as_probability"].to_numpy() == pytest.approx(expected)
+    assert written["severe_as_called"].tolist() == [0, 1]
+
+
+def test_calibration_can_be_left_out(trained, model, table, tmp_path) -> None:
+    found = calibrate(model, settings(trained, validation=table, calibration="none"), tmp_path)
+    assert found.curve is None
+    assert found.point is not None
+    assert found.note.startswith("Uncalibrated, as asked for")
+
+
+def test_a_score_that_falls_with_the_label_is_not_turned_round(trained, model, table, tmp_path) -> None:
+    frame = pd.read_csv(table)
+    frame.assign(severe_as_score=-frame["severe_as_score"]).to_csv(tmp_path / "wrong.csv", index=False)
+    found = calibrate(model, settings(trained, validation=tmp_path / "wrong.csv"), tmp_path)
+    assert found.curve is None
+    assert "does not rise with its score" in found.note
+
+
+def test_patients_that_were_trained_on_cannot_calibrate(trained, model, table, tmp_path) -> None:
+    frame = pd.read_csv(table)
+    known = pd.read_csv(trained.run / "budget.csv", dtype=str)["patient_id"].iloc[0]
+    frame.loc[0, "patient_id"] = known
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    with pytest.raises(UserError, match="1 of its patients are among those whose labels the model"):
+        calibrate(model, settings(trained, validation=tmp_path / "own.csv"), tmp_path)
