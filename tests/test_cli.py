@@ -83,7 +83,7 @@ def test_torch_is_not_imported_for_help() -> None:
         (["evaluate", "absent.csv"], "absent.csv: no such file; give a predictions.csv"),
         (["embed", "absent", "store"], "store: no finished clip store; run echossl prepare"),
         (["predict", "absent", "."], "absent: no such file or folder; give a run of echossl finetune"),
-        (["report", "."], "no run.json here; give the folder of a run"),
+        (["report", "."], "holds no run.json and no results.csv; give the folder of a demo"),
         (["options", "pretain"], "no command 'pretain' with settings"),
     ],
 )

@@ -15,8 +15,8 @@ from echossl.adapt.embed import mean_logits
 from echossl.adapt.features import VideoFeatures
 from echossl.adapt.linear import fit_head
 from echossl.adapt.logistic import standardised_logistic
-from echossl.adapt.scores import study_outputs
 from echossl.adapt.selection import Trainer
+from echossl.adapt.study_pooling import pooled_outputs
 from echossl.adapt.tasks import Task, resolve_task
 from echossl.config.adapt import FinetuneConfig
 from echossl.data.store import ClipStore
@@ -85,7 +85,8 @@ class ProbeTrainer(Trainer):
 
     def study_outputs(self, videos: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
         """Mean or largest output over the videos of each study; see the base class."""
-        return study_outputs(videos, self.video_logits(videos["row"].tolist()), pooling=self._pooling)
+        features = self.features.clips(videos["row"].tolist())
+        return pooled_outputs(videos, features, self.head, pooling=self._pooling)
 
     def pooling(self) -> StudyPooling:
         """Mean or maximum."""

@@ -89,6 +89,25 @@ def embed(
     typer.echo(f"{out}: {shape[0]} clips, {shape[1]} numbers each")
 
 
+def views(
+    run: Annotated[Path, typer.Argument(help="A run of echossl finetune that learned views by video.")],
+    manifest: Annotated[Path, typer.Argument(help="Manifest whose videos get a view.")],
+    store: Annotated[Path, typer.Option(help="Clip store of these videos.")],
+    out: Out,
+    at_least: Annotated[
+        float, typer.Option("--at-least", help="Smallest confidence of a view that is written.")
+    ] = 0.8,
+    only_empty: Annotated[
+        bool, typer.Option("--only-empty", help="Keep the views that are there, fill the others.")
+    ] = False,
+) -> None:
+    """Fill the column view of a manifest, with a confidence, by a run that learned views."""
+    from echossl.adapt.views import fill_views
+
+    filled = fill_views(run, manifest, store=store, out=out, at_least=at_least, only_empty=only_empty)
+    typer.echo(filled.as_text())
+
+
 def join(
     appearance: Annotated[Path, typer.Argument(help="encoder.safetensors or a run folder.")],
     motion: Annotated[Path, typer.Argument(help="The same of an encoder that sees motion.")],

@@ -1,0 +1,71 @@
+"""What a finished run of fine-tuning says of other videos: its own encoder, head and pooling."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from echossl.adapt.embed import embed
+from echossl.adapt.study_pooling import pooled_outputs
+from echossl.adapt.tasks import Task, build_task
+from echossl.config.adapt import FinetuneConfig
+from echossl.data.store import ClipStore
+from echossl.encoders.classifier import load_classifier, load_pooling
+from echossl.errors import UserError
+from echossl.runs import RunFolder
+from echossl.training.encoding import require_fit
+from echossl.training.hardware import Hardware
+
+
+class SavedRun:
+    """A finished run with an encoder.
+
+    Args:
+        folder: the run.
+
+    Attributes:
+        config: its settings.
+        task: what it learned.
+
+    Raises:
+        UserError: if the folder holds no such run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        record = RunFolder(folder).record
+        if record["command"] != "finetune":
+            raise UserError(f"{folder}: holds a run of {record['command']}; give one of echossl finetune")
+        self.folder = folder
+        self.config = FinetuneConfig.model_validate(record["config"])
+        self.encoder, self.head, settings = load_classifier(folder)
+        self.task: Task = build_task(settings)
+
+    def outputs(self, store: ClipStore, videos: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
+        """What the run says of studies, as in its ``predictions.csv``: clips, then videos are put together.
+
+        Args:
+            store: a clip store that fits the encoder, of the same treatment as the run's.
+            videos: ``row, patient_id, study_id``.
+
+        Returns:
+            ``patient_id, study_id``, one row per study, and outputs of the head (studies, outputs).
+
+        Raises:
+            UserError: if the store does not fit.
+        """
+        require_fit(self.encoder, store)
+        hardware, config = Hardware.resolve(self.config.hardware), self.config
+        features = embed(
+            hardware.place(self.encoder),
+            store,
+            videos["row"].tolist(),
+            clips_per_video=config.clips_per_video,
+            hardware=hardware,
+            policy=config.clip_policy,
+            seed=config.seed,
+        )
+        pooling = load_pooling(self.folder)
+        attention = None if pooling.attention is None else hardware.place(pooling.attention)
+        head = hardware.place(self.head)
+        return pooled_outputs(videos, features, head, pooling=pooling.name, attention=attention)
