@@ -109,3 +109,39 @@ class EvaluationConfig(IntervalConfig):
         if not 0 <= first < last < 1:
             raise ValueError(f"decision_thresholds {first} to {last}, expected rising, 0 to below 1")
         return self
+
+
+Metric = Literal["auroc", "auprc", "partial_auroc", "brier"]
+
+
+class CompareConfig(IntervalConfig):
+    """How tables of predictions are compared with the first of them."""
+
+    metrics: Annotated[tuple[Metric, ...], BeforeValidator(_listed)] = Field(
+        ("auroc", "auprc"),
+        min_length=1,
+        description="Compared figures: auroc, auprc, partial_auroc, brier (probabilities; less is better).",
+    )
+    partial_specificity: float = Field(
+        0.9, ge=0, lt=1, description="The partial AUROC is that of specificities from this one up."
+    )
+    family: Annotated[tuple[Metric, ...], BeforeValidator(_listed)] = Field(
+        ("auroc",),
+        description="Metrics whose differences (each table, question and split) are judged together; their p "
+        "is adjusted where there are two or more.",
+    )
+    test: Literal["bootstrap", "permutation", "delong"] = Field(
+        "bootstrap", description="Whose p-value is adjusted; delong has one for the AUROC alone."
+    )
+    correction: Literal["holm", "benjamini_hochberg"] = Field(
+        "holm", description="Holm holds the chance of any false finding, the other the share of false ones."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "CompareConfig":
+        strange = [name for name in self.family if name not in self.metrics]
+        if strange:
+            raise ValueError(f"family holds {', '.join(strange)}, which metrics does not")
+        if self.test == "delong" and set(self.family) - {"auroc"}:
+            raise ValueError("test=delong has a p-value of the AUROC alone; leave the others out of family")
+        return self

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from echossl.config.evaluation import EvaluationConfig
+from echossl.config.evaluation import EvaluationConfig, IntervalConfig
 from echossl.evaluation.bootstrap import Interval
 from echossl.evaluation.tables import Unit
 
@@ -234,7 +234,7 @@ class Assessment:
         return plain
 
 
-def definition_of(config: EvaluationConfig) -> str:
+def definition_of(config: IntervalConfig) -> str:
     """How intervals are made, in one sentence."""
     names = {
         "percentile": "percentile interval",

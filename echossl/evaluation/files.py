@@ -51,7 +51,7 @@ def evaluate_file(
     before = None if validation is None else _validation(read_table(validation, names), config)
     found: list[Assessment | Summary] = []
     splits = list(dict.fromkeys(table["split"]))
-    judged = _questions(path, table, names.label)
+    judged = questions_of(path, table, names.label)
     for split in splits:
         found += _summaries(path, table, names.label, split, config, judged)
         for predictions in _usable(judged, split):
@@ -102,7 +102,12 @@ def _class_columns(table: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(cut.label for cut in cuts_of(list(table.columns)).values()))
 
 
-def _questions(path: Path, table: pd.DataFrame, label: str | None) -> list[Predictions]:
+def questions_of(path: Path, table: pd.DataFrame, label: str | None) -> list[Predictions]:
+    """Every yes or no that a table answers, or those of one label column or cut.
+
+    Raises:
+        UserError: if there is none, or the table is wrong.
+    """
     cuts = cuts_of(list(table.columns))
     if label is None:
         names = [*_binary(table), *cuts]

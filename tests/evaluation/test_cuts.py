@@ -3,10 +3,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from echossl.config.evaluation import BootstrapConfig
+from echossl.config.evaluation import EvaluationConfig
 from echossl.errors import UserError
 from echossl.evaluation.cuts import cuts_of, questions
-from echossl.evaluation.printed import evaluate_table
+from echossl.evaluation.files import evaluate_file
+from echossl.evaluation.spoken import as_text
 from echossl.evaluation.study import read_all_predictions, read_predictions
 
 GRADES = ["none", "mild to moderate", "severe"]
@@ -42,13 +43,13 @@ def test_every_cut_of_grades_is_read(tmp_path) -> None:
 
 def test_evaluate_reports_each_cut(tmp_path) -> None:
     table = _graded(tmp_path / "p.csv")
-    answers = evaluate_table(tmp_path / "p.csv", None, BootstrapConfig(resamples=100))
+    _, *answers = evaluate_file(tmp_path / "p.csv", EvaluationConfig(resamples=100))
     assert len(answers) == 2
     for cut, answer in enumerate(answers, start=1):
-        score = table[answer.predictions.column.replace("tmed_", "tmed_score_")]
+        score = table[answer.column.replace("tmed_", "tmed_score_")]
         expected = roc_auc_score(table["code"] >= cut, score)
         assert answer.figures["auroc"].value == pytest.approx(expected)
-        assert answer.predictions.column in answer.as_text()
+        assert answer.column in as_text(answer)
 
 
 def test_classes_without_an_order_are_read_one_against_the_rest(tmp_path) -> None:
