@@ -169,6 +169,44 @@ class RelativeSpeedConfig(Config):
     )
 
 
+PATCH_FRAMES = 2
+
+
+class MaskedConfig(Config):
+    """What was hidden of a clip or a picture is painted (arXiv 2111.09886, 2203.12602, 2409.11375)."""
+
+    name: Literal["masked"] = "masked"
+    weight: float = Field(1.0, gt=0, description="Factor of this loss in the sum.")
+    ratio: float = Field(
+        0.75,
+        gt=0,
+        lt=1,
+        description="Share of the patches that is hidden; published: 0.7 of pictures, 0.9 of clips.",
+    )
+    patch: int = Field(
+        8, ge=1, description="Side of a patch in pixels; the size of the store is a multiple of it."
+    )
+    mask: Literal["tube", "random"] = Field(
+        "tube",
+        description="The same places are hidden in all frames, or others every patch_frames frames; all the "
+        "same for still pictures.",
+    )
+    patch_frames: int = Field(
+        PATCH_FRAMES, ge=1, description="Frames for which random masks hide the same places."
+    )
+    normalise_patches: bool = Field(
+        False,
+        description="Paint each patch less its own mean, over its own deviation; not for speckle that hardly "
+        "anything but noise is left of then.",
+    )
+
+    @model_validator(mode="after")
+    def _frames_have_effect(self) -> "MaskedConfig":
+        if self.mask == "tube" and self.patch_frames != PATCH_FRAMES:
+            raise ValueError("patch_frames is about random masks; leave it out, or set mask to random")
+        return self
+
+
 ObjectiveConfig = Annotated[
     ContrastiveConfig
     | MoCoConfig
@@ -176,6 +214,7 @@ ObjectiveConfig = Annotated[
     | FrameOrderConfig
     | SegmentOrderConfig
     | PlaybackSpeedConfig
-    | RelativeSpeedConfig,
+    | RelativeSpeedConfig
+    | MaskedConfig,
     Field(discriminator="name"),
 ]

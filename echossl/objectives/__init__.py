@@ -12,6 +12,7 @@ from echossl.errors import ConfigError
 from echossl.objectives.base import Objective, WeightedSum
 from echossl.objectives.contrastive import Contrastive
 from echossl.objectives.frame_order import FrameOrder
+from echossl.objectives.masked import Masked
 from echossl.objectives.moco import MoCo
 from echossl.objectives.playback_speed import PlaybackSpeed
 from echossl.objectives.relative_speed import RelativeSpeed
@@ -29,6 +30,7 @@ OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
     "segment_order": SegmentOrder,
     "playback_speed": PlaybackSpeed,
     "relative_speed": RelativeSpeed,
+    "masked": Masked,
 }
 
 
@@ -77,6 +79,7 @@ __all__ = [
     "OBJECTIVES",
     "Contrastive",
     "FrameOrder",
+    "Masked",
     "MoCo",
     "Objective",
     "PlaybackSpeed",

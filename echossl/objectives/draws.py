@@ -8,9 +8,11 @@ from echossl.objectives.gather import share_of_batch
 
 # first words of the random streams, as in echossl.augment, so that no two uses share one
 ORDER_STREAM, SEGMENT_STREAM, SPEED_STREAM, KEY_STREAM, RELATIVE_SPEED_STREAM = 3, 31, 32, 33, 34
+MASK_STREAM = 35
 
 __all__ = [
     "KEY_STREAM",
+    "MASK_STREAM",
     "ORDER_STREAM",
     "RELATIVE_SPEED_STREAM",
     "SEGMENT_STREAM",
