@@ -25,6 +25,12 @@ class ExplainConfig(Config):
         min_length=1,
         description="Names of methods, or methods with their settings; the first is drawn in overlay.mp4.",
     )
+    output: str | None = Field(
+        None,
+        description="Which answer is explained: a column, a class (log odds against the others), a cut of "
+        "grades such as at_least_severe; empty takes the only one. Of a measurement, studies above the "
+        "median stand for the positive ones.",
+    )
     layer: str | None = Field(
         None,
         description="Part of the encoder whose output is explained, for finer cells, or input, or "

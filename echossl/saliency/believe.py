@@ -11,6 +11,11 @@ from echossl.saliency.checks import patient_mean
 from echossl.saliency.methods import METHODS
 
 KEYS = ["method", "check", "region"]
+COLUMNS = [
+    *(*KEYS, "studies", "num_studies", "num_patients", "num_without"),
+    *("value", "low", "high", "verdict"),
+]
+NOTHING = "No map shows any evidence in any of these studies, so there is nothing to check.\n"
 GROUPS = {"all": (0, 1), "positive": (1,), "negative": (0,)}
 FEWEST_PATIENTS = 10
 YES, NO, OPEN, UNTESTED = "yes", "no", "undecided", "not tested"
@@ -114,7 +119,7 @@ def summarise_checks(figures: pd.DataFrame, rule: Rule, config: BootstrapConfig)
                     "verdict": rule.verdict(str(keys[1]), figure, len(set(patients))),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def verdicts(table: pd.DataFrame, rule: Rule) -> dict[str, str]:
@@ -129,6 +134,8 @@ def verdicts(table: pd.DataFrame, rule: Rule) -> dict[str, str]:
 def as_markdown(table: pd.DataFrame, rule: Rule, config: BootstrapConfig) -> str:
     """The page ``checks.md``: one line per method with its verdict, the rule, then every figure."""
     every = table[table["studies"] == "all"]
+    if every.empty:
+        return f"# Checks of the saliency maps\n\n{NOTHING}"
     columns = [check for name in rule.which for check in CRITERIA[name]]
     for region in [name for name in dict.fromkeys(every["region"]) if name]:
         columns += [f"{check}_over_centre_prior {region}" for check in ("enrichment", "pointing")]

@@ -6,28 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import nn
 
-from echossl.config.adapt import FinetuneConfig
 from echossl.config.explain import ExplainConfig
-from echossl.data.manifest import read_manifest
-from echossl.data.order import shuffled
-from echossl.data.store import ClipStore
-from echossl.encoders.classifier import load_classifier
-from echossl.errors import RunFolderError, UserError
-from echossl.evaluation.study import Predictions, read_predictions
+from echossl.errors import UserError
 from echossl.files import atomic_path, write_text
 from echossl.progress import track
 from echossl.runs import RunFolder
 from echossl.saliency.believe import Rule, as_markdown, summarise_checks, verdicts
 from echossl.saliency.checks import region_checks
-from echossl.saliency.controls import Classifier, cascade, random_weights
+from echossl.saliency.controls import Classifier, cascade
 from echossl.saliency.figures import Controls, figures_of, shares
 from echossl.saliency.maps import Explainer, Maps, Scale
 from echossl.saliency.methods import METHODS, cell_pixels
-from echossl.saliency.pictures import folder_name, write_pictures
-from echossl.saliency.region import Regions
+from echossl.saliency.model import Model, empty_clip, explainer_of
+from echossl.saliency.pictures import folder_name, heading, write_pictures
+from echossl.saliency.studies import STUDY, choose_studies, read_answers, videos_of
 from echossl.saliency.time_curve import draw_curves, frame_rows
 
 TABLE_NAME = "saliency.csv"
@@ -61,15 +55,17 @@ def explain(config: ExplainConfig, *, shuffled_head: nn.Module | None = None) ->
         UserError: if the run is no fine-tuning run with an encoder, or did not predict the split; if labels
             are to be shuffled and no such head is given.
     """
-    run = RunFolder.open(config.out, config, command="explain")
-    if run.result is not None:
+    if (config.out / "run.json").is_file() and _open(config).result is not None:
         return config.out
-    finetuned = finetune_config(config.run)
-    explainer = _explainer(config, finetuned)
-    controls = _controls(config, explainer, shuffled_head)
-    predictions = read_predictions(config.run / "predictions.csv", finetuned.labels.column).only(config.split)
-    studies = choose_studies(predictions, config.studies, seed=config.seed)
-    videos = _videos(explainer.store, finetuned, studies)
+    # whatever is refused is refused before there is a folder
+    model = Model.load(config.run, config.output)
+    explainer = explainer_of(model, config)
+    controls = _controls(config, explainer, None if shuffled_head is None else model.one(shuffled_head))
+    answers = read_answers(config.run / "predictions.csv", model.output, config.split)
+    studies = choose_studies(answers, config.studies, seed=config.seed)
+    videos = videos_of(explainer.store, model, studies)
+    _require_region(explainer, videos)
+    run = _open(config)
     found = Found([], [], [])
     for video, maps in track(
         _maps_of(explainer, videos, one_scale=config.clips == "score"),
@@ -77,70 +73,26 @@ def explain(config: ExplainConfig, *, shuffled_head: nn.Module | None = None) ->
         total=len(videos),
         unit="videos",
     ):
-        _note(found, explainer, controls, video, maps, config.out)
+        write_pictures(maps, config.out / folder_name(video), explainer.clip, heading(video, model.output))
+        _note(found, explainer, controls, video, maps)
     _write_table(pd.DataFrame(found.videos), config.out / TABLE_NAME)
     run.finish(_result(config, explainer, found))
     return config.out
 
 
-def choose_studies(predictions: Predictions, count: int, *, seed: int) -> pd.DataFrame:
-    """Draw studies, half of them positive as far as there are; their scores play no part.
-
-    Args:
-        predictions: of one split.
-        count: studies, at most all; of an odd number one more is negative.
-        seed: which draw; a larger ``count`` holds the studies of a smaller one.
-
-    Returns:
-        ``study_id, patient_id, label, score``, positive studies first.
-    """
-    table = pd.DataFrame(
-        {
-            "study_id": predictions.studies,
-            "patient_id": predictions.patients,
-            "label": predictions.labels,
-            "score": predictions.scores,
-        }
-    )
-    by_class = {
-        label: shuffled(table.loc[table["label"] == label, "study_id"], "explain", seed) for label in (1, 0)
-    }
-    positives = min(len(by_class[1]), max(count // 2, count - len(by_class[0])))
-    chosen = by_class[1][:positives] + by_class[0][: count - positives]
-    return table.set_index("study_id").loc[chosen].reset_index()
+def _open(config: ExplainConfig) -> RunFolder:
+    return RunFolder.open(config.out, config, command="explain")
 
 
-def finetune_config(run: Path) -> FinetuneConfig:
-    """The settings of a fine-tuning run.
-
-    Raises:
-        RunFolderError: if the folder holds something else.
-    """
-    record = RunFolder(run).record
-    if record["command"] != "finetune":
-        raise RunFolderError(f"{run}: holds a run of {record['command']}; give one of echossl finetune")
-    return FinetuneConfig.model_validate(record["config"])
-
-
-def _explainer(config: ExplainConfig, finetuned: FinetuneConfig) -> Explainer:
-    encoder, head, task = load_classifier(config.run)
-    if task.name != "binary":
-        raise UserError(f"{config.run}: learned the {task.name} task; saliency maps are of binary ones")
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: found cuda, but torch sees no GPU; take cpu")
-    of_score = config.clips == "score"
-    return Explainer(
-        ClipStore.open(finetuned.data.store),
-        Classifier(encoder, head).to(config.device),
-        Classifier(*random_weights(encoder, seed=config.seed)).to(config.device),
-        config.methods,
-        layer=config.layer,
-        regions=None if config.region is None else Regions.open(config.region),
-        policy=finetuned.clip_policy if of_score else "centre",
-        clips_per_video=finetuned.clips_per_video if of_score else 1,
-        policy_seed=finetuned.seed,
-        device=config.device,
-    )
+def _require_region(explainer: Explainer, videos: pd.DataFrame) -> None:
+    """Raise UserError if a reference has nothing to say of any of the videos."""
+    regions = explainer.regions
+    if (
+        regions is not None
+        and regions.table is not None
+        and not videos["path"].isin(regions.table["path"]).any()
+    ):
+        raise UserError(f"{regions.path}: no row is of a video that is explained; check its paths")
 
 
 def _controls(config: ExplainConfig, explainer: Explainer, shuffled_head: nn.Module | None) -> Controls:
@@ -159,30 +111,16 @@ def _controls(config: ExplainConfig, explainer: Explainer, shuffled_head: nn.Mod
     return Controls(checks, networks, other)
 
 
-def _videos(store: ClipStore, finetuned: FinetuneConfig, studies: pd.DataFrame) -> pd.DataFrame:
-    """The videos of the studies, in the order of the studies."""
-    column = finetuned.labels.column
-    manifest = read_manifest(finetuned.data.manifest, binary_columns=[column], files_needed=False)
-    table = store.rows_for(manifest)
-    assessed = table.loc[table[column].notna(), ["study_id", "path", "row"]]
-    videos = studies.merge(assessed, on="study_id", how="left", validate="one_to_many")
-    if videos["row"].isna().any():
-        raise UserError(
-            f"{finetuned.data.manifest}: study {videos.loc[videos['row'].isna(), 'study_id'].iloc[0]} was "
-            "predicted but is not there any more; run echossl finetune again"
-        )
-    return videos
-
-
 def _maps_of(
     explainer: Explainer, videos: pd.DataFrame, *, one_scale: bool
 ) -> Iterator[tuple[pd.Series, Maps]]:
     """The videos with their maps in 0..1: each on its own scale, or those of a study on one."""
-    for _, own in videos.groupby("study_id", sort=False):
+    for _, own in videos.groupby(STUDY, sort=False):
+        in_study = explainer.in_study([int(row) for row in own["row"]])
         found = []
         scale = Scale()
         for _, video in own.iterrows():
-            maps = explainer.explain_video(int(video["row"]), Path(video["path"]))
+            maps = in_study.explain_video(int(video["row"]), Path(video["path"]))
             if not one_scale:
                 scale = Scale()
             scale.see(maps)
@@ -190,15 +128,13 @@ def _maps_of(
         yield from ((video, own_scale.applied(maps)) for video, maps, own_scale in found)
 
 
-def _note(
-    found: Found, explainer: Explainer, controls: Controls, video: pd.Series, maps: Maps, out: Path
-) -> None:
-    """Write the pictures of one video, and add its rows to the tables."""
+def _note(found: Found, explainer: Explainer, controls: Controls, video: pd.Series, maps: Maps) -> None:
+    """Add the rows of one video to the tables."""
     name = folder_name(video)
-    write_pictures(maps, out / name, explainer.clip)
     identity = {key: video[key] for key in IDENTITY}
     columns = ("study_id", "patient_id", "path", "label", "score")
     row = {**{key: video[key] for key in columns}, "clip_logit": maps.logit, "folder": name}
+    row |= {} if maps.weight is None else {"weight": maps.weight}
     found.videos.append({**row, **shares(maps)})
     found.figures.extend({**identity, **asdict(one)} for one in figures_of(explainer, maps, controls))
     found.frames.extend({**identity, "folder": name, **frame} for frame in frame_rows(maps))
@@ -220,8 +156,6 @@ def _result(config: ExplainConfig, explainer: Explainer, found: Found) -> dict[s
         "cell_pixels": _cell_pixels(config, explainer),
     }
     if config.region is not None:
-        if "inside_share" not in table:
-            raise UserError(f"{config.region}: no row is of a video that is explained; check its paths")
         checks = region_checks(table, config.bootstrap)
         result["region_checks"] = {name: asdict(check) for name, check in checks}
     if config.region is not None or config.checks.which:
@@ -235,7 +169,6 @@ def _result(config: ExplainConfig, explainer: Explainer, found: Found) -> dict[s
 
 def _cell_pixels(config: ExplainConfig, explainer: Explainer) -> float:
     """Of the first method."""
-    metadata = explainer.trained.encoder.metadata
-    clips = torch.zeros(1, metadata.channels, metadata.clip.num_frames, metadata.size, metadata.size)
+    encoder = explainer.trained.encoder
     layer = config.layer or METHODS[config.methods[0].name].layer
-    return cell_pixels(explainer.trained.encoder, clips.to(config.device), layer=layer)
+    return cell_pixels(encoder, empty_clip(encoder, config.device), layer=layer)

@@ -162,9 +162,9 @@ def _faithfulness(explainer: Explainer, maps: Maps, settings: ChecksSettings) ->
 
 
 def _area(explainer: Explainer, maps: Maps, saliency: Floats, settings: ChecksSettings) -> float:
-    def curves(clip: slice) -> Curves:
+    def curves(classifier: Classifier, clip: slice) -> Curves:
         return deletion_insertion(
-            explainer.trained.score,
+            classifier.score,
             explainer.tensor(maps.frames[clip]),
             saliency[clip] if saliency.ndim == 3 else saliency,
             maps.sector,
@@ -172,4 +172,5 @@ def _area(explainer: Explainer, maps: Maps, saliency: Floats, settings: ChecksSe
             name=settings.baseline,
         )
 
-    return float(np.mean([curves(clip).faithfulness for clip in maps.clips()]))
+    pairs = zip(maps.classifiers, maps.clips(), strict=True)
+    return float(np.mean([curves(*pair).faithfulness for pair in pairs]))

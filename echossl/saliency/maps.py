@@ -1,5 +1,6 @@
 """The clips of one video with their maps: of the classifier, of random weights, and the reference regions."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from echossl.config.video import ClipConfig, ClipPolicy
 from echossl.data.clips import ClipRequest, read_clip, video_requests
 from echossl.data.store import ClipStore
 from echossl.saliency.controls import Classifier
+from echossl.saliency.in_study import InStudy, PooledHead
 from echossl.saliency.region import Regions
 from echossl.video.sampling import clip_indices
 from echossl.video.sector import find_sector
@@ -35,7 +37,9 @@ class Maps:
         seconds: (frames,) time of each frame in the video.
         phase: (frames,) place in the beat, 0..1, or None where nobody knows.
         logit: what the classifier says, mean over the clips.
+        classifiers: what was explained of each clip.
         num_clips: clips.
+        weight: the video's share of the study's score; None where studies are means of their videos.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -46,7 +50,9 @@ class Maps:
     seconds: npt.NDArray[np.float64]
     phase: npt.NDArray[np.float64] | None
     logit: float
+    classifiers: tuple[Classifier, ...]
     num_clips: int = 1
+    weight: float | None = None
 
     @property
     def region(self) -> Floats | None:
@@ -89,6 +95,9 @@ class Explainer:
         clips_per_video: how many, where the policy leaves it open.
         policy_seed: seed of the policy ``random``.
         device: where the networks are.
+        pooled: how a study's score is made, where it is more than a mean; then :meth:`in_study` has to be
+            called for each study.
+        heads: of each clip of a study's videos, by row of the store.
     """
 
     store: ClipStore
@@ -101,6 +110,15 @@ class Explainer:
     clips_per_video: int = 1
     policy_seed: int = 0
     device: str = "cpu"
+    pooled: PooledHead | None = None
+    heads: Mapping[int, Sequence[InStudy]] = field(default_factory=dict)
+
+    def in_study(self, rows: Sequence[int]) -> "Explainer":
+        """Ready for the videos of one study: with pooling, each clip has a head that knows the others."""
+        if self.pooled is None:
+            return self
+        heads = self.pooled.of_clips([self._features(row) for row in rows])
+        return replace(self, heads=dict(zip(rows, heads, strict=True)))
 
     @property
     def clip(self) -> ClipConfig:
@@ -129,10 +147,24 @@ class Explainer:
 
     def explain_video(self, row: int, path: Path) -> Maps:
         """Maps of the chosen clips of a stored video, not normalised."""
-        return _joined([self._explain_clip(request, path) for request in self.requests(row)])
+        clips = [
+            self._explain_clip(request, path, number) for number, request in enumerate(self.requests(row))
+        ]
+        weight = self.heads[row][0].share() if self.pooled else None
+        return replace(_joined(clips), weight=weight)
 
-    def _explain_clip(self, request: ClipRequest, path: Path) -> Maps:
+    def _features(self, row: int) -> Tensor:
+        """Of the clips of a video, (clips, dim)."""
+        clips = [self.tensor(read_clip(self.store, request, self.clip)) for request in self.requests(row)]
+        with torch.no_grad():
+            return torch.cat([self.trained.encoder(one) for one in clips])
+
+    def _classifier(self, row: int, clip: int) -> Classifier:
+        return Classifier(self.trained.encoder, self.heads[row][clip]) if self.pooled else self.trained
+
+    def _explain_clip(self, request: ClipRequest, path: Path, number: int) -> Maps:
         row, store = request.row, self.store
+        classifier = self._classifier(row, number)
         frames = read_clip(store, request, self.clip)
         clips = self.tensor(frames)
         with torch.inference_mode():
@@ -145,13 +177,14 @@ class Explainer:
             phase = self.regions.phase(path, indices)
         return Maps(
             frames,
-            self.maps_of(self.trained, clips),
+            self.maps_of(classifier, clips),
             self.maps_of(self.fresh, clips, either_sign=True),
             find_sector(store.frames(row)).mask,
             regions,
             seconds[indices],
             phase,
             logit,
+            (classifier,),
         )
 
 
@@ -170,6 +203,7 @@ def _joined(clips: list[Maps]) -> Maps:
         seconds=np.concatenate([one.seconds for one in clips]),
         phase=np.concatenate(phases) if phases else None,
         logit=float(np.mean([one.logit for one in clips])),
+        classifiers=tuple(one.classifiers[0] for one in clips),
         num_clips=len(clips),
     )
 

@@ -1,6 +1,6 @@
 """Saliency as a person looks at it: a film with colours over the grey picture, and a strip of stills."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -12,14 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from echossl.files import atomic_path
+from echossl.saliency.captions import with_notes
 
 SMALLEST_SIDE_PIXELS = 240
 REGION_COLOUR = (60, 220, 255)
 LEGEND_HEIGHT_PIXELS = 36
+NARROWEST_WITH_REGION = 350
 TITLE_HEIGHT_PIXELS = 24
 LARGEST = "largest"
-# above this share of the largest value the colour hides the picture the most
-OPACITY = 0.6
+# of the colour where saliency is largest; walls must still be seen below it
+OPACITY = 0.5
 
 
 def colours(saliency: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -34,6 +36,7 @@ def overlay(
     saliency: NDArray[np.floating],
     *,
     region: NDArray[np.bool_] | None = None,
+    smallest_side: int = SMALLEST_SIDE_PIXELS,
 ) -> NDArray[np.uint8]:
     """Lay the colours over the grey frames, the stronger the saliency the less of the picture is left.
 
@@ -41,13 +44,14 @@ def overlay(
         frames: (frames, height, width) grey.
         saliency: (frames, height, width) in 0..1.
         region: (frames, height, width); its outline is drawn.
+        smallest_side: pixels.
 
     Returns:
         (frames, height x factor, width x factor, 3), the factor being the smallest whole number that makes
-        both sides at least 240 pixels (and even, as H.264 wants them). Where saliency is 0 the picture is
-        the untouched grey one.
+        both sides at least that many pixels (and even, as H.264 wants them). Where saliency is 0 the picture
+        is the untouched grey one.
     """
-    factor = _factor(frames.shape[-2:])
+    factor = _factor(frames.shape[-2:], smallest_side)
     grey = np.repeat(_enlarge(frames, factor)[..., None], 3, axis=-1)
     # the smooth map is enlarged smoothly, the picture is not: its pixels are the data
     smooth = np.stack([_enlarge_smoothly(one, factor) for one in saliency])
@@ -63,6 +67,7 @@ def strip(
     region: NDArray[np.bool_] | None = None,
     columns: int = 8,
     top: str = LARGEST,
+    notes: Sequence[str] = (),
 ) -> NDArray[np.uint8]:
     """Stills spread over the clip, raw above overlay, with a legend below.
 
@@ -72,13 +77,15 @@ def strip(
         region: (frames, height, width); its outline is drawn over the saliency, never over the raw picture.
         columns: number of stills, first and last frame included.
         top: what 1 means.
+        notes: a line below each frame, such as its time.
 
     Returns:
         (picture height, picture width, 3).
     """
-    chosen = np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int)
+    chosen = _spread(len(frames), columns)
     below = overlay(frames[chosen], saliency[chosen], region=None if region is None else region[chosen])
-    raw = np.repeat(_enlarge(frames[chosen], _factor(frames.shape[-2:]))[..., None], 3, axis=-1)
+    below = with_notes(below, [notes[place] for place in chosen]) if notes else below
+    raw = _raw(frames[chosen])
     rows = [np.concatenate(list(pictures), axis=1) for pictures in (raw, below)]
     return np.concatenate([*rows, legend(rows[0].shape[1], with_region=region is not None, top=top)], axis=0)
 
@@ -89,6 +96,7 @@ def strips(
     *,
     region: NDArray[np.bool_] | None = None,
     columns: int = 8,
+    notes: Sequence[str] = (),
 ) -> NDArray[np.uint8]:
     """One row of stills per map under the raw ones, each with its name.
 
@@ -97,19 +105,30 @@ def strips(
         maps: (frames, height, width) in 0..1 by name.
         region: (frames, height, width); its outline is drawn over the saliency.
         columns: number of stills, first and last frame included.
+        notes: a line below each raw frame, such as its time.
 
     Returns:
         (picture height, picture width, 3).
     """
-    chosen = np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int)
+    chosen = _spread(len(frames), columns)
     inside = None if region is None else region[chosen]
-    raw = np.repeat(_enlarge(frames[chosen], _factor(frames.shape[-2:]))[..., None], 3, axis=-1)
+    raw = _raw(frames[chosen])
+    raw = with_notes(raw, [notes[place] for place in chosen]) if notes else raw
     rows = [raw, *(overlay(frames[chosen], one[chosen], region=inside) for one in maps.values())]
     lines = []
     for name, pictures in zip(["", *maps], rows, strict=True):
         line = np.concatenate(list(pictures), axis=1)
         lines += [_title(name, line.shape[1]), line] if name else [line]
     return np.concatenate([*lines, legend(lines[0].shape[1], with_region=region is not None)], axis=0)
+
+
+def _spread(count: int, columns: int) -> NDArray[np.intp]:
+    return np.linspace(0, count - 1, min(columns, count)).round().astype(np.intp)
+
+
+def _raw(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    factor = _factor(frames.shape[-2:], SMALLEST_SIDE_PIXELS)
+    return np.repeat(_enlarge(frames, factor)[..., None], 3, axis=-1)
 
 
 def _title(name: str, width: int) -> NDArray[np.uint8]:
@@ -128,9 +147,10 @@ def legend(width: int, *, with_region: bool, top: str = LARGEST) -> NDArray[np.u
     font = ImageFont.load_default(size=14)
     draw.text((8, 9), "0", fill="white", font=font)
     draw.text((24 + bar + 6, 9), f"1 = {top}", fill="white", font=font)
-    if with_region and width >= 480:
-        draw.line((270, 18, 300, 18), fill=REGION_COLOUR, width=3)
-        draw.text((308, 9), "reference region", fill="white", font=font)
+    if with_region and width >= NARROWEST_WITH_REGION:
+        start = 40 + bar + round(draw.textlength(f"1 = {top}", font=font))
+        draw.line((start, 18, start + 24, 18), fill=REGION_COLOUR, width=3)
+        draw.text((start + 30, 9), "region", fill="white", font=font)
     return np.asarray(canvas)[:, :width]
 
 
@@ -175,8 +195,8 @@ def write_gif(pictures: NDArray[np.uint8], path: Path, *, frames_per_second: flo
         first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
 
 
-def _factor(sides: tuple[int, ...]) -> int:
-    factor = -(-SMALLEST_SIDE_PIXELS // min(sides))
+def _factor(sides: tuple[int, ...], smallest: int) -> int:
+    factor = -(-smallest // min(sides))
     odd = any(side % 2 for side in sides)
     return factor + 1 if odd and factor % 2 else factor
 

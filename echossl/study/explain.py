@@ -11,6 +11,7 @@ from torch import nn
 
 from echossl.adapt.budget import Budget, draw_budget
 from echossl.adapt.frozen import FrozenTrainer
+from echossl.adapt.tasks import resolve_task
 from echossl.config.adapt import FinetuneConfig, FrozenRecipe
 from echossl.config.explain import ExplainConfig
 from echossl.data.manifest import read_manifest
@@ -18,7 +19,9 @@ from echossl.data.store import ClipStore
 from echossl.encoders.classifier import load_classifier
 from echossl.errors import UserError
 from echossl.runs import RunFolder
-from echossl.saliency.explain import explain, finetune_config
+from echossl.saliency.explain import explain
+from echossl.saliency.model import Model, explainer_of, finetune_config
+from echossl.saliency.studies import ZERO_OR_ONE
 from echossl.training.hardware import Hardware
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,8 @@ def explain_run(config: ExplainConfig) -> Path:
     finished = (config.out / "result.json").is_file()
     if finished or "label_randomisation" not in config.checks.which:
         return explain(config)
+    # what is refused is refused before a head is trained
+    explainer_of(Model.load(config.run, config.output), config)
     return explain(config, shuffled_head=shuffled_head(config.run, seed=config.seed))
 
 
@@ -94,7 +99,8 @@ def shuffled_labels(budget: Budget, *, seed: int) -> Budget:
 
 
 def _budget(config: FinetuneConfig, store: ClipStore) -> Budget:
-    columns = [config.labels.column]
+    task = resolve_task(config.labels).settings
+    columns = task.columns if task.name in ZERO_OR_ONE else ()
     manifest = read_manifest(config.data.manifest, binary_columns=columns, files_needed=False)
     table: pd.DataFrame = store.rows_for(manifest)
     return draw_budget(table, config.labels, split=config.train_split)

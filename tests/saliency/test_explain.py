@@ -17,8 +17,9 @@ from echossl.evaluation.study import read_predictions
 from echossl.phantom.truth import read_truth
 from echossl.saliency.checks import region_checks
 from echossl.saliency.controls import random_weights
-from echossl.saliency.explain import choose_studies, explain
+from echossl.saliency.explain import explain
 from echossl.saliency.region import phantom_region
+from echossl.saliency.studies import choose_studies
 
 
 @pytest.fixture(scope="module")

@@ -212,7 +212,15 @@ def test_blurred_baseline_keeps_the_brightness_and_loses_the_structure() -> None
 
 @pytest.mark.parametrize("settings", ALL, ids=lambda settings: settings.name)
 @pytest.mark.parametrize(
-    "architecture", [Compact3DConfig(width=4), R3D18Config(width=4), TwoStreamConfig()], ids=lambda a: a.name
+    "architecture",
+    [
+        Compact3DConfig(width=4),
+        Compact3DConfig(width=4, motion="beside"),
+        Compact3DConfig(width=4, motion="only"),
+        R3D18Config(width=4),
+        TwoStreamConfig(),
+    ],
+    ids=lambda a: a.name,
 )
 def test_maps_of_real_networks_have_the_clips_size_and_are_deterministic(architecture, settings) -> None:
     torch.manual_seed(0)

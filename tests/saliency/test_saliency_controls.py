@@ -19,6 +19,7 @@ from echossl.saliency.controls import Classifier, cascade, random_weights
 from echossl.saliency.curves import deletion_insertion
 from echossl.saliency.figures import enrichment, outside_share, pointing
 from echossl.saliency.methods.baseline import baseline
+from echossl.saliency.time_curve import draw_curves
 
 BOOTSTRAP = BootstrapConfig(resamples=200)
 ALL_CHECKS = ("model_randomisation", "label_randomisation", "deletion_insertion")
@@ -234,3 +235,16 @@ def test_words_of_the_command_line(tmp_path) -> None:
     assert "attention_rollout" not in found[1]
     assert found[2] == f"checks.which=[{','.join(ALL_CHECKS)}]"
     assert words_of([], {}, methods="grad_cam, occlusion", checks=False) == ["methods=[grad_cam,occlusion]"]
+
+
+def test_maps_without_any_evidence_leave_tables_and_a_sentence(tmp_path) -> None:
+    frames = pd.DataFrame({"patient_id": ["a", "b"], "study_id": ["a", "b"], "label": [0, 1]})
+    frames = frames.assign(method="grad_cam", clip=0, frame=0, phase=0.5, share=np.nan)
+    draw_curves(frames, tmp_path / "curves.png", BootstrapConfig(resamples=100))
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    figures = frames.assign(check="shuffled_labels", region="", value=np.nan)
+    rule = Rule(("label_randomisation",), 0.5)
+    table = summarise_checks(figures, rule, BootstrapConfig(resamples=100))
+    assert table.empty
+    assert verdicts(table, rule) == {}
+    assert "nothing to check" in as_markdown(table, rule, BootstrapConfig())

@@ -60,7 +60,7 @@ def test_full_saliency_mixes_as_written() -> None:
     frames = _clip()
     drawn = overlay(frames, np.ones(frames.shape))
     grey = frames.repeat(5, axis=1).repeat(5, axis=2)[..., None]
-    expected = 0.4 * grey + 0.6 * colours(np.ones(()))
+    expected = 0.5 * grey + 0.5 * colours(np.ones(()))
     assert np.abs(drawn - expected).max() <= 0.51
 
 
