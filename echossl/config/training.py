@@ -65,6 +65,17 @@ class AugmentConfig(Config):
         0.0, ge=0, le=1, description="Share of clips mirrored left to right; laterality is diagnostic."
     )
 
+    @property
+    def without_effect(self) -> dict[str, str]:
+        """Settings that shape an effect which is off, and what to set; a preview shows it all the same."""
+        found = {}
+        grain = type(self).model_fields["speckle_grain_pixels"].default
+        if not self.speckle and self.speckle_grain_pixels != grain:
+            found["speckle_grain_pixels"] = "speckle"
+        if self.rotation_about == "probe" and not self.rotation_degrees and not self.scale:
+            found["rotation_about"] = "rotation_degrees or scale"
+        return found
+
 
 class OptimiserConfig(Config):
     """AdamW with linear warm-up and cosine decay to zero, or what is set in their place."""

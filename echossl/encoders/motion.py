@@ -13,6 +13,11 @@ def motion_of(architecture: EncoderConfig) -> NetworkConfig | None:
     return architecture if sees and isinstance(architecture, NetworkConfig) else None
 
 
+def sees_motion(architecture: EncoderConfig) -> bool:
+    """Whether motion is among what the encoder sees, as one of its streams or of its channels."""
+    return any(network.motion != "none" for network in _networks(architecture))
+
+
 def input_channels(architecture: EncoderConfig, channels: int) -> int:
     """How many channels the first convolution gets, for clips of ``channels``."""
     settings = motion_of(architecture)

@@ -9,6 +9,7 @@ from echossl.config.objective import RelativeSpeedConfig
 from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
+from echossl.encoders.motion import sees_motion
 from echossl.errors import UserError
 from echossl.objectives.base import PartwiseObjective
 from echossl.objectives.draws import RELATIVE_SPEED_STREAM, draw_numbers
@@ -28,7 +29,7 @@ class RelativeSpeed(PartwiseObjective):
     one leaves some out. Nothing is interpolated or repeated, which would give the speed away. They make a
     pass of their own, at ``slowest`` times the frames of the clip.
 
-    An encoder learns little from grey values alone here; it needs ``motion`` beside them or in their place.
+    An encoder learns nothing of it from grey values alone; it needs ``motion`` beside them or in their place.
 
     Args:
         config: the slowest speed.
@@ -39,6 +40,19 @@ class RelativeSpeed(PartwiseObjective):
         super().__init__()
         self.slowest = config.slowest
         self.head = nn.Linear(encoder_dim, 1, bias=False)  # a bias would cancel
+
+    def attach(self, encoder: Encoder) -> None:
+        """Refuse an encoder that sees no motion.
+
+        Raises:
+            UserError: saying what to set.
+        """
+        if not sees_motion(encoder.metadata.architecture):
+            name = encoder.metadata.architecture.name
+            raise UserError(
+                f"objective relative_speed: the encoder {name} sees grey values alone, from which it is not "
+                "learned; set encoder.motion to beside or only, as in experiments/pretrain/motion_speed.yaml"
+            )
 
     def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
         """The predicted logarithms: float32 (items,)."""

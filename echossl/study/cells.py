@@ -72,6 +72,8 @@ def pretraining_folder(config: StudyConfig, name: str, seed: int) -> Path:
 
 
 def _pretraining_wandb(config: StudyConfig, name: str, seed: int) -> WandbConfig:
+    if config.wandb.mode in {"auto", "disabled"}:
+        return WandbConfig(mode="disabled")
     tags = (f"seed{seed}", *config.wandb.tags)
     return config.wandb.model_copy(update={"group": name, "job_type": "pretrain", "tags": tags})
 

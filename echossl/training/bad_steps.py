@@ -21,7 +21,7 @@ class BadSteps:
         folder: the run folder.
         most: so many in a row are skipped; one more stops the run.
         paths: path of every video of the store, by its row there.
-        resumed_step: updates that are already done; steps of an earlier start are kept up to there.
+        resumed_step: updates that are already done; rows of an earlier start are kept up to there.
         writes: whether this process writes the file.
     """
 
@@ -30,7 +30,10 @@ class BadSteps:
     ) -> None:
         self.path = folder / FILE_NAME
         self._most, self._paths, self._writes = most, paths, writes
-        self._rows = [row for row in self._read() if int(row["step"]) <= resumed_step]
+        found = self._read()
+        self._rows = [row for row in found if int(row["step"]) <= resumed_step]
+        if len(self._rows) < len(found):
+            self._write()
         self._steps = {int(row["step"]) for row in self._rows}
 
     def __len__(self) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 
 from echossl.encoders import Encoder
 from echossl.errors import UserError
@@ -56,6 +55,8 @@ def compile_encoders(module: nn.Module, *, may_fail: bool, backend: str = "induc
 
 
 def _compiled(plain: Method, *, may_fail: bool, backend: str) -> Method:
+    from torch._dynamo.exc import TorchDynamoException  # brings SymPy, which takes a moment
+
     # shapes hardly change while training, and code for any shape is slower and fails more often
     fast: Method = torch.compile(plain, dynamic=False, backend=backend)
     failed = False

@@ -113,7 +113,10 @@ class Hardware:
 def _compiles(config: HardwareConfig, device: torch.device) -> bool:
     missing = why_not_compiled(device)
     if config.compile == "on" and config.checkpoint_activations:
-        raise ConfigError("hardware.compile: does not go with checkpoint_activations; set one of them to off")
+        raise ConfigError(
+            "hardware.compile: does not go with checkpoint_activations; set compile to off, or "
+            "checkpoint_activations to false"
+        )
     if config.compile == "on" and missing:
         raise ConfigError(f"hardware.compile: {missing}; install it, or set compile to auto or off")
     if config.compile == "auto":

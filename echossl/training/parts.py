@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from echossl import __version__
-from echossl.config.training import PretrainConfig
+from echossl.config.training import AugmentConfig, PretrainConfig
 from echossl.data.clips import PairSampler, TrainingClips
 from echossl.data.manifest import read_manifest
 from echossl.data.samplers import Sampler
@@ -16,7 +16,7 @@ from echossl.data.study_pairs import StudyPairSampler
 from echossl.distributed import rank, world_size
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.start import load_start
-from echossl.errors import UserError
+from echossl.errors import ConfigError, UserError
 from echossl.objectives import build_objectives
 from echossl.training.distributed import share_batch_norm
 from echossl.training.fit import require_shapes
@@ -25,6 +25,8 @@ from echossl.training.hardware import Hardware
 from echossl.training.learner import Learner
 from echossl.training.monitors.look import Watched
 from echossl.training.statistics import grey_statistics
+from echossl.training.tensorboard_log import require_tensorboard
+from echossl.training.wandb_log import require_wandb
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +56,11 @@ def build_parts(config: PretrainConfig) -> Parts:
     """Make everything that can fail because of the settings; writes nothing.
 
     Raises:
-        UserError: if settings, manifest or store are wrong.
+        UserError: if settings, manifest or store are wrong, or a log that is asked for cannot be written.
     """
+    require_effect(config.augment)
+    require_wandb(config.wandb)
+    require_tensorboard(wanted=config.tensorboard)
     hardware = Hardware.resolve(config.hardware)
     store, table = select_videos(config)
     learner = build_learner(config, store, table)
@@ -64,6 +69,16 @@ def build_parts(config: PretrainConfig) -> Parts:
     if config.hardware.sync_batch_norm:
         share_batch_norm(learner, hardware.device)
     return Parts(hardware, store, table, hardware.place(learner), clips, watched)
+
+
+def require_effect(augment: AugmentConfig) -> None:
+    """Refuse settings of augmentation that do nothing.
+
+    Raises:
+        ConfigError: naming the first, and what it would need.
+    """
+    for name, needed in augment.without_effect.items():
+        raise ConfigError(f"augment.{name}: is set, but without effect; set {needed} too, or leave it out")
 
 
 def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:

@@ -26,8 +26,8 @@ from echossl.training.monitors.look import Looks
 from echossl.training.optimiser import build_optimiser
 from echossl.training.parts import Parts, build_parts
 from echossl.training.prefetch import device_batches
-from echossl.training.tensorboard_log import open_tensorboard, require_tensorboard
-from echossl.training.wandb_log import open_wandb, require_wandb, wandb_mode
+from echossl.training.tensorboard_log import open_tensorboard
+from echossl.training.wandb_log import open_wandb, wandb_mode
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -52,8 +52,6 @@ def pretrain(config: PretrainConfig) -> Path:
             RunFolder.open(config.out, config, command="pretrain")  # refuses a finished run of other settings
             return encoder_file
         parts = build_parts(config)
-        require_wandb(config.wandb)
-        require_tensorboard(wanted=config.tensorboard)
         with writer_first():
             run = RunFolder.open(config.out, config, command="pretrain")
         train_parts(config, parts, run)

@@ -35,8 +35,6 @@ class _Recomputed(nn.Module):
         """As the block's own. Its second run draws the same random numbers and leaves statistics alone."""
         if not torch.is_grad_enabled():
             return super().forward(*inputs)
-        if torch.compiler.is_compiling():  # the compiler knows of statistics itself, and of no contexts
-            return checkpoint(super().forward, *inputs, use_reentrant=False)
         return checkpoint(super().forward, *inputs, use_reentrant=False, context_fn=self._contexts)
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

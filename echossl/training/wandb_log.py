@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from echossl.config.base import Config
 from echossl.config.logging import WandbConfig
+from echossl.distributed import rank
 from echossl.errors import ConfigError
 from echossl.files import write_text
 from echossl.runs import RunFolder
@@ -102,6 +103,7 @@ def require_wandb(config: WandbConfig) -> None:
     """
     mode = wandb_mode(config)
     if mode == "disabled":
+        _tell_of_no_effect(config)
         return
     try:
         wandb = _import_wandb()
@@ -111,6 +113,13 @@ def require_wandb(config: WandbConfig) -> None:
         raise ConfigError(
             "wandb.mode: online needs a key; set WANDB_API_KEY or run wandb login, or take offline"
         )
+
+
+def _tell_of_no_effect(config: WandbConfig) -> None:
+    # no error: whoever tries a file of settings out without W&B need not change it
+    unread = [name for name in ("group", "tags") if getattr(config, name)]
+    if unread and config.mode == "disabled" and rank() == 0:
+        logger.warning("wandb.mode is disabled: wandb.%s has no effect", " and wandb.".join(unread))
 
 
 def open_wandb(config: WandbConfig, *, run: RunFolder, settings: Config) -> Log:

@@ -51,6 +51,14 @@ def test_pretrainings_are_grouped_by_name(study: StudyConfig) -> None:
     assert all(cell.config.out.name for cell in plan_cells(study))
 
 
+def test_pretrainings_do_not_start_wandb_unless_the_study_says_so(study: StudyConfig) -> None:
+    for mode in ("auto", "disabled"):
+        [run] = plan_pretrainings(with_wandb(study, mode=mode, tags=("pilot",)))
+        assert run.wandb == WandbConfig(mode="disabled")
+    assert study.wandb.mode == "auto"
+    assert not list(study.out.glob("pretrain/*/wandb*"))
+
+
 def test_a_group_of_ones_own_has_no_effect_and_is_refused(study: StudyConfig) -> None:
     with pytest.raises(ValidationError, match=r"wandb.group and wandb.job_type have no effect"):
         StudyConfig.model_validate(study.model_dump() | {"wandb": {"group": "mine"}})

@@ -49,6 +49,7 @@ def test_a_resumed_run_goes_on_counting_from_its_checkpoint(tmp_path: Path) -> N
         first.add(step, BAD, [0])
     resumed = BadSteps(tmp_path, most=2, paths=PATHS, resumed_step=4)
     assert len(resumed) == 2  # step 5 is done again
+    assert pd.read_csv(tmp_path / FILE_NAME)["step"].tolist() == [1, 4]
     resumed.add(5, BAD, [1])
     assert pd.read_csv(tmp_path / FILE_NAME)["step"].tolist() == [1, 4, 5]
     with pytest.raises(EchosslError, match=r"the 3\. such step in a row"):

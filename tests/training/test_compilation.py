@@ -148,7 +148,7 @@ def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_compiled_and_computed_again_do_not_go_together() -> None:
-    with pytest.raises(ConfigError, match="does not go with checkpoint_activations"):
+    with pytest.raises(ConfigError, match="set compile to off, or checkpoint_activations to false"):
         resolve(compile="on", checkpoint_activations=True)
 
 

@@ -1,5 +1,6 @@
 """A dry run makes real steps, says what the run would take, and leaves nothing behind."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from echossl.config.data import DataConfig
 from echossl.config.training import PretrainConfig
-from echossl.errors import UserError
+from echossl.errors import ConfigError, UserError
 from echossl.training.compilation import why_not_compiled
 from echossl.training.dry_run import DryRun, dry_run
 from echossl.training.parts import build_parts
@@ -62,6 +63,43 @@ def test_a_run_of_one_step_can_be_tried(store: DataConfig, tmp_path: Path) -> No
 def test_faults_are_those_of_the_run(store: DataConfig, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="batch of 9 patients cannot be drawn from 8"):
         dry_run(config(store, tmp_path / "run", batch_size=9))
+
+
+def test_logs_that_cannot_be_written_are_refused(
+    store: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match=r"wandb\.mode: the package is missing"):
+        dry_run(config(store, tmp_path / "run", wandb={"mode": "offline"}))
+    with pytest.raises(ConfigError, match="tensorboard: the package is missing"):
+        dry_run(config(store, tmp_path / "run", tensorboard=True, wandb={"mode": "disabled"}))
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [
+        ({"speckle_grain_pixels": 2}, r"augment\.speckle_grain_pixels: .*; set speckle too"),
+        (
+            {"rotation_about": "probe", "rotation_degrees": 0, "scale": 0},
+            r"augment\.rotation_about: .*; set rotation_degrees or scale too",
+        ),
+    ],
+)
+def test_augmentation_without_effect_is_refused(
+    store: DataConfig, tmp_path: Path, augment: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        dry_run(config(store, tmp_path / "run", augment=augment))
+
+
+def test_a_pretext_on_motion_needs_an_encoder_that_sees_it(store: DataConfig, tmp_path: Path) -> None:
+    wanted = {"objectives": [{"name": "relative_speed"}], "clip": {"num_frames": 8}}
+    with pytest.raises(UserError, match=r"compact3d sees grey values alone.*; set encoder\.motion to"):
+        build_parts(config(store, tmp_path / "run", **wanted))
+    for motion in ("beside", "only"):
+        seeing = {"name": "compact3d", "width": 4, "motion": motion}
+        build_parts(config(store, tmp_path / "run", **wanted, encoder=seeing))
 
 
 def test_operations_are_those_of_the_encoder_times_three(store: DataConfig, tmp_path: Path) -> None:

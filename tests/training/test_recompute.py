@@ -137,17 +137,6 @@ def test_an_objective_that_copies_the_encoder_trains_as_before() -> None:
     assert torch.equal(losses[0][1], losses[1][1])
 
 
-def test_compiled_it_is_the_same() -> None:
-    first = make("compact3d")
-    second = copy.deepcopy(first)
-    recompute_activations(second)
-    compiled = torch.compile(second, backend="aot_eager", dynamic=False, fullgraph=True)
-    expected, found = result(first), result(compiled)
-    torch.testing.assert_close(found[0], expected[0])
-    for key, value in expected[1].items():
-        torch.testing.assert_close(found[1][f"_orig_mod.{key}"], value, msg=key)
-
-
 class Unknown(Encoder):
     """A network of no known block."""
 

@@ -69,6 +69,13 @@ def test_disabled_is_an_object_that_does_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_disabled_leaves_without_effect_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    require_wandb(WandbConfig(mode="disabled", project="echo"))
+    assert not caplog.text
+    require_wandb(WandbConfig(mode="disabled", group="arm", tags=("pilot",)))
+    assert "wandb.mode is disabled: wandb.group and wandb.tags has no effect" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [(None, "offline"), ("disabled", "disabled"), ("online", "online"), ("dryrun", "offline")],

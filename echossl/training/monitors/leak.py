@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import balanced_accuracy_score
 
 from echossl.config.monitors import MonitorConfig
 from echossl.errors import UserError
@@ -73,6 +72,8 @@ def grouped_accuracy(features: Floats, values: npt.NDArray[np.str_], patients: n
     Returns:
         The mean over the classes of the share that is told right.
     """
+    from sklearn.metrics import balanced_accuracy_score
+
     _, codes, counts = np.unique(patients, return_inverse=True, return_counts=True)
     weights = 1 / counts[codes]
     told = np.empty_like(values)

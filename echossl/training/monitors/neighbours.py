@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from echossl.config.monitors import MonitorConfig
-from echossl.evaluation.auc import weighted_auroc
 from echossl.training.monitors.base import Embeddings, Floats, Monitor, Studies, unit
 
 NEIGHBOURS = 20
@@ -54,4 +53,6 @@ def auroc_or_nan(labels: npt.NDArray[np.int64], scores: Floats) -> float:
     """The AUROC; NaN where a class or a score is missing, which must not stop a training."""
     if not np.isfinite(scores).all():
         return float("nan")
+    from echossl.evaluation.auc import weighted_auroc  # brings SciPy, which takes a moment
+
     return float(weighted_auroc(labels, scores, np.ones((1, len(scores))))[0])

@@ -1,17 +1,17 @@
 """What a linear classifier reads from the embeddings: of a label, and of what they should not tell."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from echossl.config.monitors import MonitorConfig
 from echossl.training.monitors.base import Embeddings, Floats, Monitor, Studies
 from echossl.training.monitors.neighbours import auroc_or_nan
+
+if TYPE_CHECKING:  # scikit-learn takes as long to import as PyTorch, and most runs have no monitors
+    from sklearn.pipeline import Pipeline
 
 FOLDS = 5
 
@@ -67,10 +67,16 @@ def patient_folds(
         labels: (n,) classes.
         patients: (n,) ids, five or more.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     # without shuffling it draws nothing
     yield from StratifiedGroupKFold(FOLDS).split(np.zeros(len(labels)), labels, patients)
 
 
-def classifier() -> Pipeline:
+def classifier() -> "Pipeline":
     """Logistic regression of standardised features."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
