@@ -47,6 +47,10 @@ def pretrain(
     from echossl.distributed import speaks_for_all
 
     if speaks_for_all():
+        if not dry_run:
+            from echossl.report.run_papers import write_papers
+
+            write_papers(config.out)
         typer.echo(found)
 
 
@@ -57,8 +61,11 @@ def finetune(words: Words = None) -> None:
     config = settings(FinetuneConfig, words)
 
     from echossl.adapt import finetune as run
+    from echossl.report.run_papers import write_papers
 
-    typer.echo(f"predictions: {run(config)}")
+    predictions = run(config)
+    write_papers(config.out)
+    typer.echo(f"predictions: {predictions}")
 
 
 def probe(words: Words = None) -> None:

@@ -13,6 +13,7 @@ from echossl.config.video import ClipConfig
 from echossl.data.clips import read_clips, video_requests
 from echossl.data.store import ClipStore
 from echossl.encoders.base import Encoder, EncoderMetadata, StreamMetadata
+from echossl.encoders.card import write_card
 from echossl.encoders.files import load_encoder, save_encoder
 from echossl.encoders.two_stream import TwoStream, streams_of
 from echossl.errors import EchosslError, UserError
@@ -42,7 +43,7 @@ class Joined:
 
 
 def join_encoders(appearance: Path, motion: Path, out: Path, *, store: Path | None = None) -> Joined:
-    """Write one encoder file of two; its vectors are theirs, one after the other.
+    """Write one encoder file of two, and its model card; its vectors are theirs, one after the other.
 
     Their clips are as long in seconds. Where one sees more frames of them, a multiple of the other's, the
     joined encoder takes the clips of the former, and the latter sees every so many-th frame.
@@ -88,6 +89,7 @@ def join_encoders(appearance: Path, motion: Path, out: Path, *, store: Path | No
         }
     )
     save_encoder(TwoStream(metadata, first, second), out)
+    write_card(out, metadata, dim=first.dim + second.dim)
     return Joined(metadata, (first.dim, second.dim))
 
 
