@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Conv3d(nn.Conv3d):
-    """``nn.Conv3d`` without three faults of oneDNN's weight gradient (oneDNN 3.11, PyTorch 2.12).
+    """``nn.Conv3d`` without faults of oneDNN, most of its weight gradient (oneDNN 3.11, PyTorch 2.12).
 
     Seen on processors with AVX-512 BF16, where the kernel in use is ``jit_bf16:avx512_core_bf16``:
 
@@ -17,6 +17,10 @@ class Conv3d(nn.Conv3d):
     - A kernel of five or more over a clip that is hardly longer or wider than it: both of the above, and with
       a stride and channels-last also in float32. Padding beforehand is correct.
 
+    - One frame, a kernel of five or more in space and padding in time, in bfloat16 and channels-last: what
+      comes out is memory that was never written. Of the kernel only the middle meets the frame; convolving
+      with that alone is the same and is computed correctly.
+
     None costs anything for clips of other shapes.
     """
 
@@ -25,6 +29,8 @@ class Conv3d(nn.Conv3d):
         if input.device.type != "cpu":
             return super().forward(input)
         num_frames, height, width = input.shape[2:]
+        if num_frames == 1 and self._meets_one_frame_in_bfloat16(input):
+            return self._with_the_middle(input)
         if self._is_hardly_longer(input.shape[2:]):
             return self._with_black_borders(input)
         if 1 in {height, width}:
@@ -38,6 +44,21 @@ class Conv3d(nn.Conv3d):
         """Whether a kernel of five or more takes up nearly all of an axis."""
         axes = zip(lengths, self.kernel_size, self.stride, strict=True)
         return any(kernel >= 5 and length <= kernel + stride for length, kernel, stride in axes)
+
+    def _meets_one_frame_in_bfloat16(self, clips: Tensor) -> bool:
+        """Whether one frame lies under the middle of a kernel that is large in space."""
+        in_bfloat16 = torch.bfloat16 in {
+            clips.dtype,
+            torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else clips.dtype,
+        }
+        padding, length = self.padding[0], self.kernel_size[0]
+        is_plain = self.dilation == (1, 1, 1) and length == 2 * int(padding) + 1 > 1
+        return in_bfloat16 and is_plain and max(self.kernel_size[1:]) >= 5
+
+    def _with_the_middle(self, clips: Tensor) -> Tensor:
+        frames, rows, columns = (int(amount) for amount in self.padding)
+        middle = self.weight[:, :, frames : frames + 1]
+        return F.conv3d(clips, middle, self.bias, self.stride, (0, rows, columns), 1, self.groups)
 
     def _with_black_borders(self, clips: Tensor) -> Tensor:
         frames, rows, columns = (int(amount) for amount in self.padding)

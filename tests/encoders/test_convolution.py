@@ -100,3 +100,19 @@ def test_every_layer_learns_the_same_in_bfloat16(architecture: EncoderConfig, nu
         if expected.ndim == 5:
             cosine = F.cosine_similarity(expected.flatten(), gradients[1][name].flatten(), dim=0)
             assert cosine > 0.9, f"{name}: {cosine:.3f}"
+
+
+@pytest.mark.parametrize("channels", [4, 64])
+def test_one_frame_under_a_large_kernel_is_right_in_bfloat16(channels: int) -> None:
+    torch.manual_seed(0)
+    layer = Conv3d(1, channels, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False)
+    layer = layer.to(memory_format=torch.channels_last_3d)
+    for _ in range(5):
+        clips = torch.rand(4, 1, 1, 48, 48).to(memory_format=torch.channels_last_3d)
+        expected = torch.nn.functional.conv3d(clips, layer.weight, None, layer.stride, layer.padding)
+        (wanted,) = torch.autograd.grad(expected.sum(), layer.weight)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = layer(clips)
+        (gradient,) = torch.autograd.grad(found.float().sum(), layer.weight)
+        torch.testing.assert_close(found.float(), expected, rtol=0.02, atol=0.02)
+        torch.testing.assert_close(gradient, wanted, rtol=0.02, atol=2.0)
