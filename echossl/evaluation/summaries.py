@@ -66,12 +66,10 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON; a number that is NaN or infinite is None."""
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "config"}
-        whole = {
-            **parts,
-            "definition": definition_of(self.config),
-            "settings": self.config.model_dump(mode="json"),
-        }
-        plain: dict[str, Any] = as_plain(whole)
+        settings = self.config.model_dump(mode="json")
+        plain: dict[str, Any] = as_plain(
+            parts | {"definition": definition_of(self.config), "settings": settings}
+        )
         return plain
 
 
@@ -186,12 +184,7 @@ def summarise_measurement(
 ) -> Summary:
     """Mean absolute error, R2, Bland-Altman bias and limits, Pearson and Spearman.
 
-    Args:
-        source: for messages.
-        table: from :func:`echossl.evaluation.tables.read_table`.
-        label: column of numbers beside ``LABEL_score`` in the same unit.
-        split: which rows.
-        config: intervals.
+    Args as of :func:`summarise_classes`; the label is a column of numbers, its score in the same unit.
 
     Raises:
         UserError: if a cell holds no number, or fewer than three rows are labelled.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from statistics_samples import samples
-from statistics_table import COMPARISONS, as_markdown, largest_differences
+from statistics_table import COMPARISONS, as_markdown, as_page, largest_differences
 
 COMMITTED = Path(__file__).parents[2] / "experiments" / "results" / "statistics"
 
@@ -32,6 +32,7 @@ def test_the_committed_table_is_of_these_statistics():
     ]
     assert all(row["largest"] <= row["bar"] for row in rows)
     assert (COMMITTED / "statistics.md").read_text() == as_markdown(rows)
+    assert (COMMITTED / "REFERENCE.md").read_text() == as_page(rows)
 
 
 def test_a_row_has_the_largest_difference():
