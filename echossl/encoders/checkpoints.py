@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from echossl.encoders.base import EncoderMetadata
-from echossl.encoders.files import METADATA_KEY, find_file, read_weights
+from echossl.encoders.files import METADATA_KEY, PLAIN_METADATA_KEY, find_file, read_weights
 from echossl.errors import UserError
 
 # a safetensors file starts with the length of its header in eight bytes, then the header, which is JSON
@@ -61,8 +62,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(state, (metadata.mean, metadata.std), metadata)
     if _is_safetensors(file):
         with _opened(file) as content:
-            return Checkpoint({name: content.get_tensor(name) for name in content.keys()})  # noqa: SIM118
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+            return Checkpoint(tensors, *_of_export(file, (content.metadata() or {}).get(PLAIN_METADATA_KEY)))
     return Checkpoint(dict(flat_tensors(_load(file))))
+
+
+def _of_export(file: Path, text: str | None) -> tuple[tuple[float, float], EncoderMetadata] | tuple[()]:
+    """Statistics and metadata that an export of echossl carries; nothing of other files."""
+    if text is None:
+        return ()
+    try:
+        metadata = EncoderMetadata.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError(
+            f"{file}: its {PLAIN_METADATA_KEY!r} metadata cannot be read; export it again"
+        ) from error
+    return (metadata.mean, metadata.std), metadata
 
 
 def is_own(path: Path) -> bool:

@@ -16,6 +16,8 @@ from echossl.files import atomic_path
 
 FILE_NAME = "encoder.safetensors"
 METADATA_KEY = "echossl"
+# of weights exported with other names; not METADATA_KEY, as the file is no encoder file
+PLAIN_METADATA_KEY = "echossl_encoder"
 
 
 def save_encoder(encoder: Encoder, path: Path) -> None:

@@ -12,8 +12,8 @@ from torch import nn
 from echossl.config.encoder import Compact3DConfig, EncoderConfig, FactorisedResNetConfig, R3D18Config
 from echossl.config.video import ClipConfig
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
-from echossl.encoders.export import PLAIN_METADATA_KEY, export_encoder, plain_weights, write_onnx
-from echossl.encoders.files import save_encoder
+from echossl.encoders.export import export_encoder, plain_weights, write_onnx
+from echossl.encoders.files import PLAIN_METADATA_KEY, save_encoder
 from echossl.encoders.start import load_start
 from echossl.errors import EchosslError, UserError
 

@@ -14,6 +14,7 @@ from echossl.config.task import TaskSettings
 from echossl.config.video import ClipConfig
 from echossl.encoders import ENCODERS, Encoder, EncoderMetadata, build_encoder
 from echossl.encoders.classifier import load_classifier, save_classifier
+from echossl.encoders.export import export_encoder
 from echossl.encoders.files import METADATA_KEY, save_encoder, write_weights
 from echossl.encoders.matching import match
 from echossl.encoders.motion import motion
@@ -182,6 +183,26 @@ def test_a_start_that_sees_another_motion_is_refused(
     with pytest.raises(UserError, match=words):
         load_start(make(Compact3DConfig(width=4, **ours)), tmp_path)
     load_start(make(Compact3DConfig(width=4, **theirs)), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [Compact3DConfig, R3D18Config])
+@pytest.mark.parametrize("how", ["beside", "only"])
+def test_exported_weights_start_an_encoder_of_the_same_motion_alone(
+    tmp_path: Path, kind: type[NetworkConfig], how: str
+) -> None:
+    """Their names and shapes may fit one that sees grey values; those of grey values may start motion."""
+    seeing, grey = make(kind(width=4, motion=how)), make(kind(width=4))
+    for encoder, name in ((seeing, "seeing"), (grey, "grey")):
+        save_encoder(encoder, tmp_path / name / "encoder.safetensors")
+        export_encoder(tmp_path / name, tmp_path / f"{name}.safetensors")
+    with pytest.raises(UserError, match=f"with motion '{how}' .* expected 'none'"):
+        load_start(make(kind(width=4)), tmp_path / "seeing.safetensors")
+    again = make(kind(width=4, motion=how))
+    load_start(again, tmp_path / "seeing.safetensors")
+    clips = torch.rand(2, 1, 8, 32, 32)
+    torch.testing.assert_close(again.eval()(clips), seeing.eval()(clips))
+    report = load_start(make(kind(width=4, motion=how)), tmp_path / "grey.safetensors")
+    assert "\n  motion: " in report.as_text()
 
 
 @pytest.mark.parametrize("how", ["beside", "only"])

@@ -22,6 +22,9 @@ class Collapse(Monitor):
     That is: a standard deviation below 0.01 of that of random directions, or, of eight patients or more, an
     effective rank below 2 with the mean taken off. Untrained networks have 0.02 to 0.6 and 12 to 22, since
     after a rectifier all vectors point much the same way; trained ones 0.3 and 15 to 25.
+
+    Looks are in evaluation mode, where batch norms use their running statistics, which follow the training
+    slowly: a network that collapses with the statistics of its batches is told of some steps late.
     """
 
     def __init__(self, config: MonitorConfig, videos: pd.DataFrame) -> None:
