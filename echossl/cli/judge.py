@@ -158,12 +158,42 @@ def predict(
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a demo.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="Folder of a demo, a study or a finetune run, or a table of predictions."),
+    ],
+    words: Words = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file; report.html in or beside PATH unless given.")
+    ] = None,
+    checklist: Annotated[
+        bool, typer.Option("--checklist", help="Also checklist.md: TRIPOD+AI, STARD-AI, CLAIM, from a run.")
+    ] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    column: Label = None,
+    score: Score = None,
+    patient: Patient = None,
+    study: Study = None,
+    split: Split = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Predictions for the validation split, if in a table of their own.")
+    ] = None,
 ) -> None:
-    """Write report.html anew from what a demo folder holds."""
-    from echossl.study.demo import rewrite_report
+    """Write report.html: curves, operating points, calibration, subgroups, saliency, on one offline page."""
+    from echossl.config.report import ReportConfig
+    from echossl.evaluation.tables import TableColumns
 
-    typer.echo(f"report: {rewrite_report(folder)}")
+    config = settings(ReportConfig, words)
+
+    from echossl.study.report import checklist_of, report_of
+
+    columns = TableColumns(patient=patient, study=study, split=split, label=column, score=score)
+    page = report_of(path, config, out=out, columns=columns, validation=validation)
+    typer.echo(f"report: {page}")
+    if checklist:
+        typer.echo(f"checklist: {checklist_of(path, config, page)}")
+    if open_it:
+        typer.launch(str(page))
 
 
 def options(command: Annotated[str, typer.Argument(help="Name of a command.")]) -> None:

@@ -15,6 +15,7 @@ from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
 from echossl.config.predict import PredictConfig
 from echossl.config.probe import ProbeConfig
+from echossl.config.report import ReportConfig
 from echossl.config.sources import Source
 from echossl.config.study import DemoConfig, StudyConfig
 from echossl.config.training import AugmentConfig, PretrainConfig
@@ -33,6 +34,7 @@ COMMANDS: dict[str, type[Config]] = {
     "compare": CompareConfig,
     "explain": ExplainConfig,
     "predict": PredictConfig,
+    "report": ReportConfig,
     "sweep": StudyConfig,
 }
 

@@ -5,14 +5,16 @@ from pathlib import Path
 from echossl.config.data import DataConfig, PrepareConfig
 from echossl.config.explain import ExplainConfig
 from echossl.config.phantom import PhantomConfig
+from echossl.config.report import ReportConfig
 from echossl.config.study import DemoConfig, StudyConfig
 from echossl.data.prepare import prepare
 from echossl.data.sources import index_source
 from echossl.phantom import generate
+from echossl.report import ReportPage, write_report
 from echossl.runs import RunFolder
 from echossl.saliency.explain import explain
 from echossl.study.cells import plan_cells
-from echossl.study.page import write_page
+from echossl.study.page import study_page
 from echossl.study.pooled import collect
 from echossl.study.run import require_all, run_study
 from echossl.study.summary import summarise
@@ -46,16 +48,25 @@ def run_demo(config: DemoConfig) -> Path:
     results = collect(study)
     summarise(study, results)
     explain(_explain_config(config, study))
-    return write_page(config, study, results)
+    path = config.out / "report.html"
+    page = study_page(config, study, results, _with_study(ReportConfig(), study))
+    write_report(page, path)
+    return path
 
 
-def rewrite_report(folder: Path) -> Path:
-    """Write the page of a demo folder anew."""
+def demo_page(folder: Path, page: ReportConfig) -> ReportPage:
+    """The page of a demo folder, from what it holds."""
     config = DemoConfig.model_validate(RunFolder(folder).record["config"] | {"out": folder})
     study = study_config(config)
     results = collect(study)
     summarise(study, results)
-    return write_page(config, study, results)
+    return study_page(config, study, results, _with_study(page, study))
+
+
+def _with_study(page: ReportConfig, study: StudyConfig) -> ReportConfig:
+    """Resamples, confidence and seed of the study, where the page's settings do not say others."""
+    unsaid = {name: value for name, value in study.bootstrap if name not in page.model_fields_set}
+    return page.model_copy(update=unsaid)
 
 
 def study_config(config: DemoConfig) -> StudyConfig:

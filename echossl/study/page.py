@@ -1,13 +1,9 @@
 """The report page of a study: its folder's files turned into what the report room draws."""
 
-import platform
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
-
-from echossl import __version__
+from echossl.config.report import ReportConfig
 from echossl.config.study import DemoConfig, StudyConfig
 from echossl.data.labels import describe
 from echossl.evaluation import pooled_roc
@@ -18,14 +14,12 @@ from echossl.report import (
     ResultLine,
     RocLine,
     TestSet,
-    TrainingCurve,
-    write_report,
 )
 from echossl.runs import RunFolder
 from echossl.study.cells import plan_pretrainings
-from echossl.study.pictures import saliency_checks, saliency_entries
+from echossl.study.curves import pretraining_curves
+from echossl.study.one_model import budget_line, environment, one_model
 from echossl.study.pooled import ArmResult
-from echossl.study.watch import read_metrics
 
 TARGETS = {"severe_as": "severe aortic stenosis"}
 NOTES = [
@@ -40,12 +34,30 @@ LIMITS = [
 ]
 
 
-def write_page(config: DemoConfig, study: StudyConfig, results: list[ArmResult]) -> Path:
-    """Write ``report.html`` into the demo's folder and return its path."""
+def study_page(
+    config: DemoConfig, study: StudyConfig, results: list[ArmResult], page: ReportConfig
+) -> ReportPage:
+    """The page of a demo, from what its folder holds.
+
+    Args:
+        config: of the demo.
+        study: with its paths filled in.
+        results: pooled, by arm and fraction.
+        page: what stands on the page, and how single models are judged.
+    """
     first = [result for result in results if result.fraction == study.fractions[0]]
-    test = results[0].cells[0].predictions
-    page = ReportPage(
-        title=config.title,
+    cell = results[0].cells[0]
+    test = cell.predictions
+    model = one_model(
+        test,
+        page,
+        manifest=study.data.manifest,
+        saliency=config.out / "saliency",
+        note=f"{results[0].arm.title}, {results[0].num_labelled_patients} labelled patients, label draw "
+        f"{cell.draw}, seed {cell.seed}: the first model of the study, chosen before its result was known.",
+    )
+    return ReportPage(
+        title=page.title or config.title,
         lead=_lead(config, results),
         test_set=TestSet(
             TARGETS.get(study.evaluated, study.evaluated),
@@ -60,16 +72,16 @@ def write_page(config: DemoConfig, study: StudyConfig, results: list[ArmResult])
         differences=[_difference_line(result) for result in results if result.against],
         roc_fraction=study.fractions[0],
         roc=[RocLine(result.arm.title, pooled_roc(result.cells)) for result in first],
-        training=list(_training_curves(study)),
+        judged=[model.judged],
+        training=list(pretraining_curves([run.out for run in plan_pretrainings(study)])),
         budget=list(_budget(results)),
-        saliency=saliency_entries(config.out / "saliency"),
-        saliency_checks=saliency_checks(config.out / "saliency"),
+        saliency=model.saliency,
+        saliency_rule=model.rule,
+        saliency_checks=model.checks,
+        missing=model.missing,
         limits=LIMITS,
-        environment=_environment(config.out),
+        environment=environment(config.out),
     )
-    path = config.out / "report.html"
-    write_report(page, path)
-    return path
 
 
 def _result_line(result: ArmResult) -> ResultLine:
@@ -138,16 +150,6 @@ def _notes(study: StudyConfig) -> list[str]:
     return [*NOTES, f"{repeats} Intervals resample test patients, draws and seeds together."]
 
 
-def _training_curves(study: StudyConfig) -> Iterator[TrainingCurve]:
-    for run in plan_pretrainings(study):
-        lines = read_metrics(run.out)
-        steps = np.array([line["step"] for line in lines], dtype=np.float64)
-        for key in ("loss", "contrastive/pair_accuracy", "frame_order/accuracy"):
-            if lines and key in lines[0]:
-                values = np.array([line[key] for line in lines], dtype=np.float64)
-                yield TrainingCurve(run.out.name.replace("_", " "), key.replace("/", " "), steps, values)
-
-
 def _budget(results: list[ArmResult]) -> Iterator[BudgetLine]:
     """One line per fraction and draw, from the default arm; the other arms had the same."""
     seen = set()
@@ -155,23 +157,4 @@ def _budget(results: list[ArmResult]) -> Iterator[BudgetLine]:
         for cell, budget in zip(result.cells, result.budgets, strict=True):
             if (result.fraction, cell.draw) not in seen:
                 seen.add((result.fraction, cell.draw))
-                yield BudgetLine(
-                    fraction=result.fraction,
-                    draw=str(cell.draw),
-                    num_labelled_patients=budget["num_labelled_patients"],
-                    num_positive=budget["num_positive_patients"],
-                    num_videos=budget["num_labelled_videos"],
-                    num_validation_patients=budget["num_validation_patients"],
-                )
-
-
-def _environment(folder: Path) -> list[tuple[str, str]]:
-    record = RunFolder(folder).record
-    versions = [(name, str(version)) for name, version in record["versions"].items()]
-    host = record["host"]
-    return [
-        ("echossl", f"{__version__}, commit {record['git'] or 'unknown'}"),
-        ("Python", host["python"]),
-        ("Machine", f"{host['system']}, {platform.machine()}"),
-        *[pair for pair in versions if pair[0] != "echossl"],
-    ]
+                yield budget_line(result.fraction, str(cell.draw), budget)

@@ -1,12 +1,13 @@
 """The saliency folder of a study as entries of the report page."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from echossl.evaluation import Difference, Interval
-from echossl.report import CheckLine, SaliencyEntry
+from echossl.report import CheckLine, SaliencyEntry, outcome_of
 from echossl.runs import RunFolder
 
 MAP_TITLES = {
@@ -17,8 +18,17 @@ MAP_TITLES = {
 CAPTION = "Grad-CAM over the clip; the outline is the true valve."
 
 
-def saliency_entries(folder: Path) -> list[SaliencyEntry]:
-    """One entry per explained video, in the order of the table; empty if nothing was explained."""
+def saliency_entries(
+    folder: Path, *, threshold: float, grades: Mapping[str, str], most: int
+) -> list[SaliencyEntry]:
+    """One entry per explained video, in the order of the table; empty if nothing was explained.
+
+    Args:
+        folder: of ``echossl explain``.
+        threshold: a study with this score or more is called positive.
+        grades: of the studies that have one, by name.
+        most: videos at most.
+    """
     table_path = folder / "saliency.csv"
     if not table_path.is_file():
         return []
@@ -31,10 +41,12 @@ def saliency_entries(folder: Path) -> list[SaliencyEntry]:
             strip=folder / video["folder"] / "strip.png",
             label=bool(video["label"]),
             score=float(video["score"]),
+            outcome=outcome_of(label=bool(video["label"]), called=float(video["score"]) >= threshold),
+            grade=grades.get(video["study_id"]),
             inside_share=_number(video.get("inside_share")),
             area_share=_number(video.get("area_share")),
         )
-        for video in table.to_dict("records")
+        for video in table.head(most).to_dict("records")
     ]
 
 

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from echossl.config import load_config
+from echossl.config.report import ReportConfig
 from echossl.config.study import QUICK, DemoConfig
-from echossl.study.demo import rewrite_report, study_config
-from echossl.study.pictures import saliency_checks, saliency_entries
+from echossl.study.demo import study_config
+from echossl.study.pictures import saliency_checks
+from echossl.study.report import report_of
 from echossl.study.watch import read_metrics
 
 SMALL = [
@@ -112,7 +114,7 @@ def test_the_page_holds_the_figures_and_is_safe(demo: Path) -> None:
     assert "&lt;Pixels&gt;" in page
     assert "<Pixels>" not in page
     assert "not that it works on patients" in page
-    assert page.count("data:video/mp4;base64,") == len(saliency_entries(demo / "saliency"))
+    assert page.count("data:video/mp4;base64,") == len(pd.read_csv(demo / "saliency" / "saliency.csv"))
 
 
 def test_saliency_is_held_against_its_controls(demo: Path) -> None:
@@ -132,7 +134,7 @@ def test_saliency_is_held_against_its_controls(demo: Path) -> None:
 def test_the_page_can_be_written_anew(demo: Path) -> None:
     before = (demo / "report.html").read_text()
     (demo / "report.html").unlink()
-    assert rewrite_report(demo) == demo / "report.html"
+    assert report_of(demo, ReportConfig()) == demo / "report.html"
     assert (demo / "report.html").read_text() == before
 
 
