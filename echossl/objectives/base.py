@@ -44,8 +44,16 @@ class Objective(nn.Module, ABC):
     def check(self, clip: ClipConfig) -> None:
         """Raise UserError if clips of this kind cannot be used, before any work is done."""
 
+    def encoded_clip(self, clip: ClipConfig) -> ClipConfig:
+        """The clips that the encoder is shown of those of a run: the ones it is at home with afterwards."""
+        return clip
+
     def attach(self, encoder: Encoder) -> None:
-        """Make what mirrors the encoder; called once, before training and before a checkpoint is read."""
+        """Make what mirrors the encoder; called once, before training and before a checkpoint is read.
+
+        Raises:
+            UserError: if the objective can learn nothing with this encoder.
+        """
 
     def after_update(self, encoder: Encoder) -> None:
         """Follow an update of the weights; called after every step of the optimiser."""
@@ -125,6 +133,11 @@ class WeightedSum(Objective):
         """Ask every part."""
         for _, objective in self.named_parts():
             objective.check(clip)
+
+    def encoded_clip(self, clip: ClipConfig) -> ClipConfig:
+        """What all parts show, or else the whole clip, which one of them or a later task can."""
+        shown = {objective.encoded_clip(clip) for _, objective in self.named_parts()}
+        return shown.pop() if len(shown) == 1 else clip
 
     def attach(self, encoder: Encoder) -> None:
         """Tell every part."""

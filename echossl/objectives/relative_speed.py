@@ -90,6 +90,10 @@ class RelativeSpeed(PartwiseObjective):
                 "more, or slowest larger"
             )
 
+    def encoded_clip(self, clip: ClipConfig) -> ClipConfig:
+        """As many frames as a stretch has, over the time of a clip: the heart at full speed."""
+        return clip.model_copy(update={"num_frames": num_shown(clip.num_frames, self.slowest)})
+
 
 def num_shown(num_frames: int, slowest: float) -> int:
     """Frames of a stretch: as many as fit at full speed, rounded down to an even number."""

@@ -125,6 +125,7 @@ def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame)
         logger.warning("%s", start.as_text())
     learner = Learner(encoder, objective)
     require_shapes(learner)
+    encoder.describe(clip=objective.encoded_clip(config.clip))
     return learner
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from echossl.config.encoder import Compact3DConfig
-from echossl.config.objective import RelativeSpeedConfig
+from echossl.config.objective import ContrastiveConfig, RelativeSpeedConfig
 from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
@@ -156,3 +156,11 @@ def test_clips_that_are_too_short_are_refused_in_words() -> None:
     with pytest.raises(UserError, match=r"of clips of 12 frames, speeds from 0.3 leave 2 .* 14 or more"):
         objective.check(ClipConfig(num_frames=12))
     objective.check(ClipConfig(num_frames=14))
+
+
+def test_the_encoder_is_at_home_with_as_many_frames_as_it_is_shown() -> None:
+    clip = ClipConfig(clip_seconds=1.0, num_frames=24)
+    alone = build_objectives((RelativeSpeedConfig(),), 8)
+    assert alone.encoded_clip(clip) == ClipConfig(clip_seconds=1.0, num_frames=12)
+    beside = build_objectives((ContrastiveConfig(), RelativeSpeedConfig()), 8)
+    assert beside.encoded_clip(clip) == clip

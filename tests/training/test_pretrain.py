@@ -136,3 +136,13 @@ def test_without_a_split_column_all_videos_are_used(store: DataConfig, tmp_path:
     everything = DataConfig(manifest=tmp_path / "all.csv", store=store.store)
     path = pretrain(config(everything, tmp_path / "run"))
     assert echossl.load(path).metadata.provenance["videos"] == "20"
+
+
+def test_an_encoder_of_relative_speed_says_how_many_frames_it_saw(store: DataConfig, tmp_path: Path) -> None:
+    motion = {"encoder": {"name": "compact3d", "width": 4, "motion": "beside"}, "clip": {"num_frames": 8}}
+    changes = motion | {
+        "objectives": [{"name": "relative_speed"}],
+        "optimiser": {"steps": 2, "warmup_steps": 1},
+    }
+    pretrain(config(store, tmp_path / "run", **changes, augment={"flip": 0.0}))
+    assert echossl.load(tmp_path / "run").metadata.clip.num_frames == 4
