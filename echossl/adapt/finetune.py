@@ -22,7 +22,8 @@ from echossl.config.recipes import PixelRecipe
 from echossl.data.labels import describe
 from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
-from echossl.encoders.classifier import MODEL_NAME, save_classifier
+from echossl.encoders.classifier import save_classifier
+from echossl.encoders.files import MODEL_NAME
 from echossl.runs import RunFolder
 from echossl.training.bad_videos import BadVideos
 from echossl.training.hardware import Hardware

@@ -11,13 +11,19 @@ from torch import nn
 from echossl.config.task import TaskSettings
 from echossl.encoders import Encoder, build_encoder
 from echossl.encoders.attention import GatedAttention
-from echossl.encoders.files import read_metadata, read_weights, require_match, write_weights
+from echossl.encoders.files import (
+    ATTENTION,
+    HEAD,
+    MODEL_NAME,
+    read_metadata,
+    read_weights,
+    require_match,
+    write_weights,
+)
 from echossl.encoders.heads import build_head
 from echossl.encoders.use import USE_KEY, use_of_run
 from echossl.errors import UserError
 
-MODEL_NAME = "model.safetensors"
-HEAD, ATTENTION = "head.", "attention."
 TASK_KEY = "echossl_task"
 POOLING_KEY = "echossl_pooling"
 # files of earlier versions do not say what they were trained for; it was always a binary column

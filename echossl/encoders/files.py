@@ -14,7 +14,9 @@ from echossl.encoders import Encoder, EncoderMetadata, build_encoder
 from echossl.errors import UserError
 from echossl.files import atomic_path
 
-FILE_NAME = "encoder.safetensors"
+FILE_NAME, MODEL_NAME = "encoder.safetensors", "model.safetensors"
+# what a model of fine-tuning holds beside its encoder
+HEAD, ATTENTION = "head.", "attention."
 METADATA_KEY = "echossl"
 # of weights exported with other names; not METADATA_KEY, as the file is no encoder file
 PLAIN_METADATA_KEY = "echossl_encoder"
@@ -26,7 +28,7 @@ def save_encoder(encoder: Encoder, path: Path) -> None:
 
 
 def load_encoder(path: str | Path) -> Encoder:
-    """Read an encoder file.
+    """Read an encoder file, or the encoder of a model that fine-tuning left.
 
     Args:
         path: the file, or a run folder that holds one.
@@ -41,22 +43,28 @@ def load_encoder(path: str | Path) -> Encoder:
     metadata, state = read_weights(file)
     with torch.random.fork_rng(devices=[]):  # the random weights made here are thrown away at once
         encoder = build_encoder(metadata)
-    require_match(file, encoder.state_dict(), state)
-    encoder.load_state_dict(state)
+    expected = encoder.state_dict()
+    own = {
+        name: value
+        for name, value in state.items()
+        if name in expected or not name.startswith((HEAD, ATTENTION))
+    }
+    require_match(file, expected, own)
+    encoder.load_state_dict(own)
     return encoder.eval()
 
 
 def find_file(path: Path) -> Path:
-    """The file itself, or the encoder file in a run folder.
+    """The file itself, or the encoder file in a run folder, or the model that fine-tuning left there.
 
     Raises:
         UserError: if there is none.
     """
     if path.is_dir():
-        file = path / FILE_NAME
-        if not file.is_file():
+        found = [path / name for name in (FILE_NAME, MODEL_NAME) if (path / name).is_file()]
+        if not found:
             raise UserError(f"{path}: no {FILE_NAME} here; give the folder of a finished pre-training run")
-        return file
+        return found[0]
     if not path.is_file():
         raise UserError(f"{path}: no such file; give an {FILE_NAME} or the folder of a pre-training run")
     return path

@@ -9,7 +9,8 @@ from echossl.adapt.tasks import Task, build_task
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.predict import PredictConfig, VideoUse
 from echossl.encoders import Encoder
-from echossl.encoders.classifier import MODEL_NAME, StudyPooling, load_classifier, load_pooling
+from echossl.encoders.classifier import StudyPooling, load_classifier, load_pooling
+from echossl.encoders.files import MODEL_NAME
 from echossl.encoders.use import load_use
 from echossl.errors import UserError
 from echossl.runs import RunFolder

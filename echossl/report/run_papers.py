@@ -11,8 +11,8 @@ from typing import Any
 
 from echossl.config.evaluation import BootstrapConfig
 from echossl.encoders.card import RESEARCH_USE, write_card
-from echossl.encoders.classifier import MODEL_NAME, load_classifier
-from echossl.encoders.files import FILE_NAME, load_encoder
+from echossl.encoders.classifier import load_classifier
+from echossl.encoders.files import FILE_NAME, MODEL_NAME, load_encoder
 from echossl.errors import UserError
 from echossl.evaluation.auc import METRICS
 from echossl.evaluation.bootstrap import bootstrap_interval

@@ -7,8 +7,9 @@ from echossl.config.encoder import Compact3DConfig
 from echossl.config.task import TaskSettings
 from echossl.config.video import ClipConfig
 from echossl.encoders import EncoderMetadata, build_encoder
-from echossl.encoders.classifier import load_classifier, save_classifier
-from echossl.encoders.files import save_encoder
+from echossl.encoders.attention import GatedAttention
+from echossl.encoders.classifier import StudyPooling, load_classifier, save_classifier
+from echossl.encoders.files import find_file, load_encoder, save_encoder
 from echossl.errors import UserError
 
 TASK = TaskSettings(name="binary", columns=("severe_as",))
@@ -34,6 +35,17 @@ def test_file_gives_back_the_same_classifier(tmp_path) -> None:
         assert not found.training
         clips = torch.rand(2, 1, 8, 32, 32)
         assert torch.equal(found_head(found(clips)), head(encoder.eval()(clips)))
+
+
+def test_the_encoder_in_it_is_read_like_any_other(tmp_path) -> None:
+    encoder, head = _classifier()
+    attention = StudyPooling("attention", GatedAttention(encoder.dim, 4))
+    save_classifier(encoder, head, TASK, tmp_path / "model.safetensors", attention)
+    found = load_encoder(tmp_path)
+    clips = torch.rand(2, 1, 8, 32, 32)
+    assert torch.equal(found(clips), encoder.eval()(clips))
+    save_encoder(encoder, tmp_path / "encoder.safetensors")
+    assert find_file(tmp_path).name == "encoder.safetensors"
 
 
 def test_loading_leaves_the_random_numbers_alone(tmp_path) -> None:
