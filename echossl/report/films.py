@@ -92,11 +92,10 @@ def _decoded(content: bytes) -> tuple[list[Image.Image], Fraction]:
 
 
 def _encoded(pictures: list[Image.Image], rate: Fraction, *, crf: int, scale: float) -> bytes:
-    """H.264 that every browser plays, its index before its pictures; sides are even."""
+    """H.264 that every browser plays; sides are even."""
     width, height = (2 * round(side * scale / 2) for side in pictures[0].size)
     buffer = io.BytesIO()
-    options = {"movflags": "faststart"}
-    with av.open(buffer, "w", format="mp4", options=options) as film:
+    with av.open(buffer, "w", format="mp4") as film:
         stream = film.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "slow"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for picture in pictures:

@@ -9,13 +9,14 @@ import pandas as pd
 from echossl.evaluation import Difference, Interval
 from echossl.report import CheckLine, SaliencyEntry, outcome_of
 from echossl.runs import RunFolder
+from echossl.saliency.methods import METHODS
 
 MAP_TITLES = {
     "model": "Trained model",
     "centre_prior": "Middle of the picture",
     "random_weights": "Random weights",
 }
-CAPTION = "Grad-CAM over the clip; the outline is the true valve."
+OUTLINE = "; the outline is the reference region"
 
 
 def saliency_entries(
@@ -32,11 +33,13 @@ def saliency_entries(
     table_path = folder / "saliency.csv"
     if not table_path.is_file():
         return []
+    # the first method is the one in the film
+    method = METHODS[RunFolder(folder).record["config"]["methods"][0]["name"]].title
     table = pd.read_csv(table_path, dtype={"study_id": str, "patient_id": str, "folder": str})
     return [
         SaliencyEntry(
             title=f"{video['study_id']}, {Path(video['path']).name}",
-            caption=CAPTION if "inside_share" in video else CAPTION.partition(";")[0] + ".",
+            caption=f"{method} over the clip{OUTLINE if 'inside_share' in video else ''}.",
             film=folder / video["folder"] / "overlay.mp4",
             strip=folder / video["folder"] / "strip.png",
             label=bool(video["label"]),
