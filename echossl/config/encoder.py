@@ -79,6 +79,38 @@ class Swin3DConfig(NetworkConfig):
     )
 
 
+class ViTConfig(NetworkConfig):
+    """Plain vision transformer (Dosovitskiy et al., arXiv 2010.11929), for pictures and for clips."""
+
+    name: Literal["vit"] = "vit"
+    width: int = Field(384, ge=8, description="Length of a token; published: 192, 384, 768, 1024.")
+    depth: int = Field(12, ge=1, description="Blocks.")
+    heads: int = Field(6, ge=1, description="Heads of the attention, each of width / heads channels.")
+    patch: int = Field(16, ge=1, description="Side of a patch in pixels.")
+    patch_frames: int = Field(2, ge=1, description="Frames of a patch; 1 for still pictures.")
+    registers: int = Field(0, ge=0, description="Tokens beside the class token (arXiv 2309.16588).")
+    layer_scale: float | None = Field(
+        None,
+        gt=0,
+        description="What the factors begin with that each block's outcome is multiplied by, as in DINOv2 "
+        "(0.00001); null has no factors.",
+    )
+    pooling: Literal["mean", "class_token"] = Field(
+        "mean", description="A clip's vector: the mean of the feature map, or the class token."
+    )
+    stochastic_depth: float = Field(
+        0.0, ge=0, lt=1, description="Chance that the last block is left out in training; earlier ones less."
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "ViTConfig":
+        if self.width % self.heads:
+            raise ValueError(
+                f"width {self.width} is not a multiple of heads {self.heads}; change one of them"
+            )
+        return self
+
+
 class X3DConfig(NetworkConfig):
     """X3D of pytorchvideo (Feichtenhofer, arXiv 2004.04730): one network, three sizes of published input."""
 
@@ -107,6 +139,7 @@ StreamConfig = Annotated[
     | S3DConfig
     | MViTConfig
     | Swin3DConfig
+    | ViTConfig
     | X3DConfig
     | DeepResNetConfig
     | SlowFastConfig,
@@ -126,7 +159,7 @@ class TwoStreamConfig(Config):
     @model_validator(mode="after")
     def _streams_fit(self) -> "TwoStreamConfig":
         for role, stream in (("appearance", self.appearance), ("motion", self.motion)):
-            if isinstance(stream, MViTConfig) and stream.pooling != "mean":
+            if isinstance(stream, MViTConfig | ViTConfig) and stream.pooling != "mean":
                 raise ValueError(f"{role}: feature maps are joined, set its pooling to mean")
         if self.motion.motion == "none":
             raise ValueError("motion: this stream sees no motion; set its motion to only or beside")

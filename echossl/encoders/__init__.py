@@ -11,6 +11,7 @@ from echossl.encoders.pytorchvideo_networks import X3D, DeepResNet, SlowFast
 from echossl.encoders.r3d import R3D18
 from echossl.encoders.torchvision_networks import S3D, FactorisedResNet, MViT, Swin3D
 from echossl.encoders.two_stream import TwoStream, stream_metadata
+from echossl.encoders.vit import VisionTransformer
 
 
 def _two_stream(metadata: EncoderMetadata) -> Encoder:
@@ -26,6 +27,7 @@ ENCODERS: dict[str, Callable[[EncoderMetadata], Encoder]] = {
     "s3d": S3D,
     "mvit_v2_s": MViT,
     "swin3d_t": Swin3D,
+    "vit": VisionTransformer,
     "x3d_xs": X3D,
     "x3d_s": X3D,
     "x3d_m": X3D,

@@ -1,7 +1,9 @@
 """Encoders: one interface for every network that turns a clip into a vector."""
 
 from abc import ABC, abstractmethod
-from typing import TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, TypeVar
 
 import torch
 from pydantic import Field
@@ -55,6 +57,8 @@ class Encoder(nn.Module, ABC):
 
     mean: Tensor
     std: Tensor
+    # own name of a weight → its name in files of another tool
+    other_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __init__(self, metadata: EncoderMetadata, *, dim: int) -> None:
         require_frames(metadata.architecture, metadata.clip.num_frames)
@@ -100,6 +104,16 @@ class Encoder(nn.Module, ABC):
         self.metadata = self.metadata.model_copy(update=changes)
         self.mean.fill_(self.metadata.mean)
         self.std.fill_(self.metadata.std)
+
+    def refit(self, name: str, found: Tensor) -> Tensor:
+        """A weight of a file, made to fit where networks of another size can be read; else as it is.
+
+        Args:
+            name: this network's name of it.
+            found: the tensor of the file.
+        """
+        del name
+        return found
 
     def stages(self) -> list[list[nn.Module]]:
         """The parts that clips pass one after another, the stem first; every weight lies in one of them."""

@@ -29,7 +29,7 @@ class Match:
         weights: by the encoder's own name, in the encoder's shapes.
         matched: names that fit, the reshaped ones among them.
         reshaped: names of first convolutions whose input channels were summed or spread, or that got channels
-            for motion, with weights of zero.
+            for motion, with weights of zero; and of what :meth:`Encoder.refit` made to fit.
         misfits: names whose shape is another, and both shapes.
         missing: names that the file does not have.
         head: names of a classifier or projection head, left out.
@@ -50,10 +50,9 @@ class Match:
 
 def match(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Match:
     """Find the prefix, and the numbering of parts, with which most of a file fits an encoder."""
-    expected = encoder.state_dict()
     settings = motion_of(encoder.metadata.architecture)
     beside = settings is not None and settings.motion == "beside"
-    matches = [_match(expected, names, tensors, beside=beside) for names in _namings(encoder)]
+    matches = [_match(encoder, names, tensors, beside=beside) for names in _namings(encoder)]
     return max(matches, key=lambda found: found.share)
 
 
@@ -70,18 +69,22 @@ def _namings(encoder: Encoder) -> list[dict[str, str]]:
     for name, own in names.items():
         outermost, _, rest = name.partition(".")
         numbered[f"{numbers.get(outermost, outermost)}.{rest}"] = own
-    return [names, numbered]
+    others = {encoder.other_names.get(own, name): own for name, own in names.items()}
+    return [names, numbered, *([others] if others != names else [])]
 
 
 def _match(
-    expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Mapping[str, Tensor], *, beside: bool
+    encoder: Encoder, names: Mapping[str, str], tensors: Mapping[str, Tensor], *, beside: bool
 ) -> Match:
-    prefix = _best_prefix(expected, names, tensors, beside=beside)
+    expected = encoder.state_dict()
+    prefix = _best_prefix(encoder, names, tensors, beside=beside)
     weights: dict[str, Tensor] = {}
     reshaped, misfits, missing = [], [], []
     for name, own in names.items():
         found = tensors.get(prefix + name)
-        fitted = None if found is None else fit(found, expected[own], motion_beside=beside)
+        fitted = None
+        if found is not None:
+            fitted = fit(encoder.refit(own, found), expected[own], motion_beside=beside)
         if fitted is not None:
             weights[own] = fitted
             reshaped += [name] if found is not None and found.shape != fitted.shape else []
@@ -105,14 +108,17 @@ def _match(
 
 
 def _best_prefix(
-    expected: Mapping[str, Tensor], names: Mapping[str, str], tensors: Mapping[str, Tensor], *, beside: bool
+    encoder: Encoder, names: Mapping[str, str], tensors: Mapping[str, Tensor], *, beside: bool
 ) -> str:
+    expected = encoder.state_dict()
     votes: Counter[str] = Counter()
     for key, tensor in tensors.items():
         parts = key.split(".")
         for number in range(len(parts)):
             own = names.get(".".join(parts[number:]))
-            if own is not None and fit(tensor, expected[own], motion_beside=beside) is not None:
+            if own is None:
+                continue
+            if fit(encoder.refit(own, tensor), expected[own], motion_beside=beside) is not None:
                 votes["".join(f"{part}." for part in parts[:number])] += 1
     # of equals, max takes the first in the file
     return max(votes, key=lambda prefix: (votes[prefix], not _is_second_choice(prefix)), default="")
@@ -137,7 +143,7 @@ def fit(found: Tensor, expected: Tensor, *, motion_beside: bool = False) -> Tens
         return None
     if found.shape == expected.shape:
         return found
-    if found.ndim != 5 or expected.ndim != 5:
+    if found.ndim != expected.ndim or found.ndim not in {4, 5}:
         return None
     fitted = _with_channels(found, expected.shape[1] // 2 if motion_beside else expected.shape[1])
     if motion_beside:
@@ -151,7 +157,7 @@ def _with_channels(found: Tensor, channels: int) -> Tensor:
         case 3, 1:
             return found.sum(dim=1, keepdim=True)
         case 1, 3:
-            return found.repeat(1, COLOURS, 1, 1, 1) / COLOURS
+            return found.repeat(1, COLOURS, *[1] * (found.ndim - 2)) / COLOURS
     return found
 
 

@@ -26,6 +26,8 @@ LEAST_SHARE = 0.9
 # mean and standard deviation that all networks of pytorchvideo's model zoo are trained with
 PYTORCHVIDEO_STATISTICS = (0.45, 0.225)
 KINETICS_CLASSES = 400
+# of the colours of ImageNet, over the three; what masked autoencoders, RETFound and DINOv2 were trained with
+IMAGENET_STATISTICS = (0.449, 0.226)
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
     """Give an encoder its first weights, in place.
 
     The mean and standard deviation of the grey values travel with the weights where they are known: those of
-    an echossl file, and the published ones of a Kinetics-400 classifier (for grey, the mean of its three
-    colours). ``metadata`` is replaced to say so and to name the start.
+    an echossl file, the published ones of a Kinetics-400 classifier (for grey, the mean of its three
+    colours), and those of ImageNet for files with a token of what is hidden (MAE, RETFound, DINOv2).
+    ``metadata`` is replaced to say so and to name the start.
 
     Args:
         encoder: as :func:`echossl.encoders.build_encoder` made it.
@@ -106,6 +109,8 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
     statistics, whose = checkpoint.statistics, "of the start"
     if statistics is None and _is_kinetics(found, checkpoint.tensors):
         statistics, whose = published_statistics(encoder.metadata.architecture.name), "of Kinetics-400"
+    if statistics is None and f"{found.prefix}mask_token" in checkpoint.tensors:
+        statistics, whose = IMAGENET_STATISTICS, "of ImageNet, as of masked pre-training that is published"
     if statistics is None:
         statistics, whose = own, "of the training clips: the start does not say"
     _record(encoder, source, found, statistics)

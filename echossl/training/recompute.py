@@ -21,6 +21,7 @@ BLOCKS = frozenset(
         "MultiscaleBlock",  # torchvision: mvit_v2_s
         "SwinTransformerBlock",  # torchvision: swin3d_t
         "PatchMerging",
+        "TransformerBlock",  # vit
         "ResNetBasicStem",  # pytorchvideo
         "ResBlock",
     }

@@ -18,6 +18,7 @@ NUM_STAGES = {
     "s3d": 12,
     "mvit_v2_s": 17,
     "swin3d_t": 13,
+    "vit": 13,
     "x3d_xs": 6,
     "x3d_s": 6,
     "x3d_m": 6,
@@ -56,7 +57,7 @@ def test_every_weight_lies_in_one_stage(name: str) -> None:
     assert set(found) == {id(weight) for weight in encoder.parameters()}
 
 
-@pytest.mark.parametrize("name", ["compact3d", "mc3_18", "s3d", "mvit_v2_s", "swin3d_t", "x3d_xs"])
+@pytest.mark.parametrize("name", ["compact3d", "mc3_18", "s3d", "mvit_v2_s", "swin3d_t", "vit", "x3d_xs"])
 def test_clips_pass_the_stages_in_their_order(name: str) -> None:
     encoder = named(name).eval()
     order = []
