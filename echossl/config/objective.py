@@ -199,6 +199,18 @@ class MaskedConfig(Config):
         description="Paint each patch less its own mean, over its own deviation; not for speckle that hardly "
         "anything but noise is left of then.",
     )
+    decoder_width: int | None = Field(
+        None,
+        ge=32,
+        multiple_of=32,
+        description="Of the encoder vit, which is not shown what is hidden: length of the tokens of what "
+        "paints it; null takes half the encoder's.",
+    )
+    decoder_depth: int | None = Field(
+        None,
+        ge=1,
+        description="Of the encoder vit: blocks of what paints; null takes 2, published are 4 and 8.",
+    )
 
     @model_validator(mode="after")
     def _frames_have_effect(self) -> "MaskedConfig":

@@ -174,7 +174,7 @@ def _require_grid(patch: tuple[int, int, int], shape: torch.Size | tuple[int, ..
     if frames % patch[0] or height % patch[1] or width % patch[2]:
         raise UserError(
             f"encoder vit: found clips of {frames} frames of {height} x {width} pixels, which patches "
-            f"of {patch[0]} frames of {patch[1]} x {patch[2]} do not fill; change clip.num_frames or the size "
-            "of the clip store, or set encoder.patch and encoder.patch_frames (1 for still pictures)"
+            f"of {patch[0]} frames of {patch[1]} x {patch[2]} do not fill; change clip.num_frames or the "
+            "size of the clip store, or set encoder.patch and encoder.patch_frames (1 for still pictures)"
         )
     return frames // patch[0], height // patch[1], width // patch[2]

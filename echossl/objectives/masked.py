@@ -10,9 +10,11 @@ from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder
 from echossl.encoders.base import stretched
+from echossl.encoders.vit import VisionTransformer
 from echossl.errors import UserError
 from echossl.objectives.base import PartwiseObjective
 from echossl.objectives.draws import MASK_STREAM, draw_numbers, generator
+from echossl.objectives.masked_decoder import decoder_for, places_kept, require_no_decoder
 
 # of the deviation of a patch, as in the masked autoencoder (He et al., arXiv 2111.06377)
 LEAST_VARIANCE = 1e-6
@@ -22,10 +24,11 @@ class Masked(PartwiseObjective):
     """Reconstruct the pixels of hidden patches, as in SimMIM (Xie et al., arXiv 2111.09886).
 
     Hidden patches are replaced in the picture by one learned grey value, so that every encoder can be
-    trained; one linear layer paints the pixels of each cell of the feature map. The loss is the mean squared
-    error over the hidden pixels alone. With one frame this is the pre-training of Multi-OCT-SelfNet
-    (arXiv 2409.11375), whose loss, the error summed over hidden pixels, divided by all pixels and by the
-    share that is hidden, is the same number. Over several frames ``tube`` hides the same places in all of
+    trained; one linear layer paints the pixels of each cell of the feature map. A plain vision
+    transformer is not shown them at all, and a light decoder paints them (MAE, He et al., arXiv 2111.06377).
+    The loss is the mean squared error over the hidden pixels alone. With one frame this is the
+    pre-training of Multi-OCT-SelfNet (arXiv 2409.11375), whose loss, the error summed over
+    hidden pixels, divided by all pixels and by the share that is hidden, is the same number. Over several frames ``tube`` hides the same places in all of
     them (VideoMAE, Tong et al., arXiv 2203.12602), so that the frame before does not give them away.
 
     The pixels that are painted are those that the encoder would see: stretched or not, less its mean, over
@@ -62,6 +65,11 @@ class Masked(PartwiseObjective):
         grid = _grid_of(encoder, (metadata.channels, *shape))
         frames, rows, columns = (math.ceil(length / cells) for length, cells in zip(shape, grid, strict=True))
         self.cell = (frames, rows, columns)
+        if isinstance(encoder, VisionTransformer):
+            self.head = decoder_for(encoder, self.config, seed=self.seed)
+            self.grey.requires_grad_(requires_grad=False)
+            return
+        require_no_decoder(encoder, self.config)
         head = nn.Linear(self.encoder_dim, metadata.channels * math.prod(self.cell))
         nn.init.trunc_normal_(head.weight, std=0.02, generator=generator(MASK_STREAM, 0, self.seed, use=1))
         nn.init.zeros_(head.bias)
@@ -72,9 +80,13 @@ class Masked(PartwiseObjective):
     def project(self, encoder: Encoder, batch: Batch, items: slice) -> Tensor:
         """Mean squared errors over the hidden pixels, of the painting and of one grey: float32 (items, 2)."""
         clips = batch.clips[items, 0]  # one clip of each item
-        hidden = self.draw(len(batch.clips), clips.shape[2:], step=batch.step)[items].to(clips.device)
-        hidden = hidden[:, None]  # (n, 1, t, h, w)
-        painted = self.paint(encoder, torch.where(hidden, self.grey.to(clips.dtype), clips))
+        drawn = self.draw(len(batch.clips), clips.shape[2:], step=batch.step)[items]
+        hidden = drawn.to(clips.device)[:, None]  # (n, 1, t, h, w)
+        if isinstance(encoder, VisionTransformer):
+            kept = places_kept(drawn, encoder.patch).to(clips.device)
+            painted = self.paint_kept(encoder, clips, kept)
+        else:
+            painted = self.paint(encoder, torch.where(hidden, self.grey.to(clips.dtype), clips))
         wanted = self.targets(encoder, clips)
         seen_mean = masked_mean(wanted, ~hidden)[:, None, None, None, None]
         guesses = (painted.float(), seen_mean)
@@ -93,6 +105,11 @@ class Masked(PartwiseObjective):
         frames, height, width = clips.shape[2:]
         # a cell at the edge may reach beyond it
         return unfold_cells(pixels, clips.shape[1], self.cell)[:, :, :frames, :height, :width]
+
+    def paint_kept(self, encoder: VisionTransformer, clips: Tensor, kept: Tensor) -> Tensor:
+        """Clips (n, c, t, h, w), of which the patches (n, kept) are seen, to pixels of the same shape."""
+        pixels = self.head(encoder.visible_tokens(clips, kept), kept)
+        return unfold_cells(pixels.unflatten(1, encoder.grid(clips.shape[2:])), clips.shape[1], self.cell)
 
     def targets(self, encoder: Encoder, clips: Tensor) -> Tensor:
         """What is to be painted: the clips as the encoder sees them, or each patch for itself; float32."""
