@@ -25,11 +25,12 @@ class Masked(PartwiseObjective):
 
     Hidden patches are replaced in the picture by one learned grey value, so that every encoder can be
     trained; one linear layer paints the pixels of each cell of the feature map. A plain vision
-    transformer is not shown them at all, and a light decoder paints them (MAE, He et al., arXiv 2111.06377).
-    The loss is the mean squared error over the hidden pixels alone. With one frame this is the
-    pre-training of Multi-OCT-SelfNet (arXiv 2409.11375), whose loss, the error summed over
-    hidden pixels, divided by all pixels and by the share that is hidden, is the same number. Over several frames ``tube`` hides the same places in all of
-    them (VideoMAE, Tong et al., arXiv 2203.12602), so that the frame before does not give them away.
+    transformer is not shown them at all, and a light decoder paints them (MAE, He et al., arXiv
+    2111.06377). The loss is the mean squared error over the hidden pixels alone. With one frame this is
+    the pre-training of Multi-OCT-SelfNet (arXiv 2409.11375), whose loss, the error summed over hidden
+    pixels, divided by all pixels and by the share that is hidden, is the same number. Over several frames
+    ``tube`` hides the same places in all of them (VideoMAE, Tong et al., arXiv 2203.12602), so that the
+    frame before does not give them away.
 
     The pixels that are painted are those that the encoder would see: stretched or not, less its mean, over
     its deviation.
@@ -67,7 +68,7 @@ class Masked(PartwiseObjective):
         self.cell = (frames, rows, columns)
         if isinstance(encoder, VisionTransformer):
             self.head = decoder_for(encoder, self.config, seed=self.seed)
-            self.grey.requires_grad_(requires_grad=False)
+            self.grey.requires_grad = False
             return
         require_no_decoder(encoder, self.config)
         head = nn.Linear(self.encoder_dim, metadata.channels * math.prod(self.cell))
