@@ -11,13 +11,14 @@ from echossl.adapt.batches import study_targets
 from echossl.adapt.budget import Budget, of_split, readable
 from echossl.adapt.found_classes import draw_with_classes
 from echossl.adapt.pixels import fit_pixels, study_features
-from echossl.adapt.predictions import scored_studies, write_predictions
+from echossl.adapt.predictions import scored_studies, write_predictions, write_validation
 from echossl.adapt.search import choose_within_budget
 from echossl.adapt.start import start_encoder
 from echossl.adapt.tasks import Task, resolve_task
 from echossl.adapt.trainers import trainer_for
 from echossl.adapt.units import STUDY_OF_VIDEO, by_unit, refuse_other_classes, takes_found_classes
 from echossl.config.adapt import FinetuneConfig, LabelBudget
+from echossl.config.evaluation import VALIDATION_NAME
 from echossl.config.recipes import PixelRecipe
 from echossl.data.labels import describe
 from echossl.data.manifest import read_manifest
@@ -30,6 +31,10 @@ from echossl.training.hardware import Hardware
 
 PREDICTIONS_NAME = "predictions.csv"
 BUDGET_NAME = "budget.csv"
+VALIDATION_ORIGIN = (
+    "of the classifier that was chosen, trained on the other labelled patients; after the choice, which was "
+    "made on these, it was trained anew on all"
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,9 @@ def finetune(config: FinetuneConfig) -> Path:
         ``predictions.csv`` in the run folder: one row per assessed study (or video, with ``labels.unit``) of
         the test split. Beside it lie
         ``budget.csv`` (whose labels were used, and for what), ``model.safetensors`` (unless the recipe is
-        ``pixels``) and ``result.json``.
+        ``pixels``), ``validation.csv`` (the same for the patients of the budget that the settings were chosen
+        on, by the classifier before it was trained on them; not where nothing was chosen so) and
+        ``result.json``.
 
     Raises:
         UserError: if the manifest, the store, the start and the settings do not fit together.
@@ -123,6 +130,9 @@ def adapt(
         **more,
         "hardware": {"device": str(hardware.device), "precision": hardware.precision},
     }
+    if chosen.held_out is not None:
+        write_validation(trainer.task, chosen.held_out, budget, table, config.out / VALIDATION_NAME)
+        facts["validation_scores"] = f"{VALIDATION_NAME}: scores {VALIDATION_ORIGIN}"
     studies, outputs = trainer.study_outputs(test)
     return Outcome(scored_studies(trainer.task, studies, outputs), facts)
 

@@ -1,9 +1,11 @@
 """Settings out of a declared grid, chosen on the budget's validation patients together with the steps."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
+
+import pandas as pd
 
 from echossl.adapt.budget import Budget
 from echossl.adapt.selection import Look, Trainer, looks_of, most_of_best, train_on_all
@@ -20,15 +22,18 @@ class Chosen:
         settings: by the name of the recipe's setting; empty without a search.
         steps: number of updates.
         looks: of each candidate, in the order of the grid: its settings and its looks.
+        held_out: the validation studies with their scores at the look that was chosen, before the training
+            on all patients; None where there was nothing to choose and so no look.
     """
 
     settings: Settings
     steps: int
     looks: tuple[tuple[Settings, tuple[Look, ...]], ...]
+    held_out: pd.DataFrame | None = None
 
     def facts(self) -> dict[str, Any]:
         """What goes into ``result.json``."""
-        looks = [dict(settings) | asdict(look) for settings, own in self.looks for look in own]
+        looks = [dict(settings) | _figures(look) for settings, own in self.looks for look in own]
         searched = {"chosen_settings": dict(self.settings)} if self.settings else {}
         return {"chosen_steps": self.steps, "validation": looks, **searched}
 
@@ -63,12 +68,18 @@ def choose_within_budget(trainer: Trainer, budget: Budget, recipe: TrainedRecipe
             trainer.use(candidate)
             own = looks_of(trainer, budget, steps=recipe.steps, evaluate_every=recipe.evaluate_every)
             looks.append((candidate, tuple(own)))
-    settings, steps = _best(looks) if looks else (grid[0], recipe.steps)
+    settings, steps, held_out = _best(looks) if looks else (grid[0], recipe.steps, None)
     trainer.use(settings)
     train_on_all(trainer, budget, steps)
-    return Chosen(settings, steps, tuple(looks))
+    return Chosen(settings, steps, tuple(looks), held_out)
 
 
-def _best(looks: Sequence[tuple[Settings, Sequence[Look]]]) -> tuple[Settings, int]:
+def _best(looks: Sequence[tuple[Settings, Sequence[Look]]]) -> tuple[Settings, int, pd.DataFrame]:
+    """Settings, number of updates, and what was said of the validation studies then."""
     settings, own = max(looks, key=lambda pair: max(look.merit for look in pair[1]))
-    return settings, most_of_best(own)
+    steps = most_of_best(own)
+    return settings, steps, next(look.scored for look in own if look.step == steps)
+
+
+def _figures(look: Look) -> dict[str, float]:
+    return {"step": look.step, "loss": look.loss, "merit": look.merit}

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 
 from echossl.adapt.batches import study_targets
 from echossl.adapt.budget import Budget
+from echossl.adapt.predictions import scored_studies
 from echossl.adapt.scores import study_outputs
 from echossl.adapt.tasks import Task
 from echossl.encoders import Encoder
@@ -79,11 +80,13 @@ class Look:
         loss: of the task, every class weighing the same. Balanced because the recipes train on as many of
             each class: an unbalanced loss would prefer fewer steps for no better reason than the prevalence.
         merit: of the task, higher is better; AUROC of a binary one.
+        scored: the validation studies with the task's score columns, by the classifier as it was then.
     """
 
     step: int
     loss: float
     merit: float
+    scored: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
 
 
 def looks_of(trainer: Trainer, budget: Budget, *, steps: int, evaluate_every: int) -> list[Look]:
@@ -123,8 +126,9 @@ def _updates(trainer: Trainer, videos: pd.DataFrame, count: int, label: str) -> 
 
 
 def _look(trainer: Trainer, videos: pd.DataFrame, step: int) -> Look:
-    _, outputs = trainer.study_outputs(videos)
+    studies, outputs = trainer.study_outputs(videos)
     task, targets = trainer.task, study_targets(videos)
     weights = task.balanced_weights(targets)
     loss = task.loss(torch.tensor(outputs), torch.tensor(targets).double(), class_weights=weights)
-    return Look(step, float(loss), task.merit(targets, outputs))
+    scored = scored_studies(task, studies, outputs)
+    return Look(step, float(loss), task.merit(targets, outputs), scored)

@@ -7,6 +7,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from echossl.config.base import Config
 
+# a run's own validation studies: their table, its split, and how many of each class fix a threshold
+VALIDATION_NAME, VALIDATION_SPLIT = "validation.csv", "val"
+LEAST_PER_CLASS = 10
+
 _POINT = re.compile(r"(sensitivity|specificity)[ _]?(\d+(?:\.\d+)?) ?%?")
 
 
@@ -69,7 +73,7 @@ class EvaluationConfig(IntervalConfig):
     """How one table of predictions is judged."""
 
     validation_split: str = Field(
-        "val", description="Split on which thresholds are chosen and probabilities are fitted."
+        VALIDATION_SPLIT, description="Split on which thresholds are chosen and probabilities are fitted."
     )
     operating_points: Points = Field(
         ("sensitivity90", "specificity90", "youden"),
