@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from echossl.config.base import Config
+from echossl.config.evaluation import LEAST_PER_CLASS
 from echossl.config.saliency import CamSettings, MethodSettings
 from echossl.config.training import HardwareConfig
 from echossl.config.video import Backend, ClipPolicy
@@ -56,7 +57,9 @@ class PredictConfig(Config):
         "platt", description="Curve from scores to probabilities, of binary labels."
     )
     least_per_class: int = Field(
-        10, ge=2, description="Validation studies of each class without which nothing is calibrated."
+        LEAST_PER_CLASS,
+        ge=2,
+        description="Validation studies of each class without which nothing is calibrated.",
     )
     rule: Literal["sensitivity", "specificity", "youden"] = Field(
         "sensitivity", description="How the operating point is chosen on the validation studies."

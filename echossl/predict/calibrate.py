@@ -1,34 +1,18 @@
 """Probabilities and an operating point, from labelled studies that the model was not trained on."""
 
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from echossl.adapt.batches import study_targets
-from echossl.adapt.budget import draw_budget, readable
 from echossl.adapt.finetune import BUDGET_NAME
-from echossl.adapt.predictions import scored_studies
-from echossl.adapt.start import start_encoder
-from echossl.adapt.trainers import trainer_for
-from echossl.config.adapt import FinetuneConfig
+from echossl.config.evaluation import VALIDATION_NAME
 from echossl.config.predict import PredictConfig
-from echossl.config.recipes import FrozenRecipe, ProbeRecipe
-from echossl.data.manifest import read_manifest
-from echossl.data.store import ClipStore
 from echossl.errors import UserError
 from echossl.evaluation.recalibration import Recalibration, recalibrate
 from echossl.evaluation.study import Predictions, read_predictions
 from echossl.evaluation.thresholds import OperatingPoint, choose
-from echossl.files import atomic_path
-from echossl.predict.model import Model, run_settings
-from echossl.runs import RunFolder
-from echossl.training.bad_videos import BadVideos
-from echossl.training.hardware import Hardware
-
-VALIDATION_SPLIT = "validation"
-VALIDATION_NAME = "validation.csv"
+from echossl.predict.model import Model
 
 
 @dataclass(frozen=True)
@@ -46,13 +30,12 @@ class Calibration:
     note: str
 
 
-def calibrate(model: Model, config: PredictConfig, scratch: Path) -> Calibration:
+def calibrate(model: Model, config: PredictConfig) -> Calibration:
     """Learn from validation studies what the scores mean, if there are enough.
 
     Args:
         model: the model.
         config: table of validation studies, curve, operating point, least number of studies.
-        scratch: a folder that a table of the run's own validation studies is written to.
 
     Raises:
         UserError: if a table was given that holds patients whose labels the model was trained on, or that is
@@ -63,7 +46,7 @@ def calibrate(model: Model, config: PredictConfig, scratch: Path) -> Calibration
             None, None, f"Uncalibrated: the model learned the {model.task.settings.name} task."
         )
     given = config.validation
-    found = _own(model, config, scratch) if given is None else _given(model, given)
+    found = _own(model) if given is None else _given(model, given)
     reason = found if isinstance(found, str) else _too_few(found, config.least_per_class)
     if isinstance(found, str) or reason:
         return Calibration(None, None, f"Uncalibrated, no operating point: {reason}.")
@@ -111,68 +94,14 @@ def _given(model: Model, table: Path) -> Predictions:
     return found
 
 
-def _own(model: Model, config: PredictConfig, scratch: Path) -> Predictions | str:
-    """The run's own validation studies, or why they cannot serve."""
-    settings = run_settings(model)
-    if settings is None or model.run is None:
+def _own(model: Model) -> Predictions | str:
+    """The run's own validation studies, scored before it was trained on them, or why there are none."""
+    if model.run is None:
         return "the model stands alone, without the validation studies of its run; give validation=TABLE"
     kept = model.run / VALIDATION_NAME
     if kept.is_file():
         return read_predictions(kept, model.task.column)
-    counted = _validation_counts(model.run)
-    if counted is not None and min(counted) < config.least_per_class:
-        return (
-            f"the run held out {counted[1]} positive and {counted[0]} negative patients, expected "
-            f"{config.least_per_class} of each; more labels, or validation=TABLE with predictions for other "
-            "labelled studies, would help"
-        )
-    if not isinstance(settings.recipe, FrozenRecipe | ProbeRecipe):
-        return (
-            f"the recipe {settings.recipe.name} keeps no scores of the studies that it held out; give "
-            "validation=TABLE"
-        )
-    if not (settings.data.manifest.is_file() and settings.data.store.is_dir()):
-        return "the manifest or clip store of its run is not there any more; give validation=TABLE"
-    return _scored_again(model.run, settings, scratch / VALIDATION_NAME)
-
-
-def _validation_counts(run: Path) -> tuple[int, int] | None:
-    """Negative and positive patients that were held out."""
-    path = run / BUDGET_NAME
-    if not path.is_file():
-        return None
-    table = pd.read_csv(path, dtype={"patient_id": str})
-    held_out = table.loc[table["role"] == "validation", "positive"]
-    return int((held_out == 0).sum()), int((held_out == 1).sum())
-
-
-def _scored_again(run: Path, settings: FinetuneConfig, path: Path) -> Predictions:
-    """Repeat the training that the run's number of updates was chosen by, and score what it held out.
-
-    The encoder is frozen, so this takes no longer than the features of the labelled videos do.
-    """
-    settings = settings.model_copy(update={"out": path.parent})
-    store = ClipStore.open(settings.data.store)
-    manifest = read_manifest(
-        settings.data.manifest, binary_columns=[settings.labels.column], files_needed=False
+    return (
+        f"its run holds no {VALIDATION_NAME}: an earlier version made it, or it had nothing to choose on "
+        "patients held out (one setting, and a look after the last update alone); give validation=TABLE"
     )
-    table = store.rows_for(manifest)
-    budget = draw_budget(table, settings.labels, split=settings.train_split)
-    bad = BadVideos(path.parent, num_videos=len(budget.videos), most=settings.data.max_bad_fraction)
-    budget = readable(budget, store, bad)
-    training = table[table["split"] == settings.train_split]
-    hardware = Hardware.resolve(settings.hardware)
-    start = start_encoder(settings, store, training.drop(columns=[settings.labels.column]))
-    trainer, _ = trainer_for(start, store, budget, settings, hardware)
-    result = RunFolder(run).result or {}
-    trainer.use(result.get("chosen_settings", {}))
-    for _ in islice(trainer.updates(budget.training_videos), int(result["chosen_steps"])):
-        pass
-    held_out = budget.validation_videos
-    studies, outputs = trainer.study_outputs(held_out)
-    scored = scored_studies(trainer.task, studies, outputs)
-    labels = study_targets(held_out)[:, 0].astype(int)
-    with atomic_path(path) as temporary:
-        scored["split"], scored[settings.labels.column] = VALIDATION_SPLIT, labels
-        scored.to_csv(temporary, index=False)
-    return replace(read_predictions(path, settings.labels.column), source="validation studies of the run")

@@ -6,7 +6,6 @@ from pathlib import Path
 from torch import nn
 
 from echossl.adapt.tasks import Task, build_task
-from echossl.config.adapt import FinetuneConfig
 from echossl.config.predict import PredictConfig, VideoUse
 from echossl.encoders import Encoder
 from echossl.encoders.classifier import StudyPooling, load_classifier, load_pooling
@@ -64,10 +63,3 @@ def load_model(config: PredictConfig) -> Model:
     if config.validation is not None and not model.is_binary:
         raise UserError(f"validation: has no effect on a model of the {settings.name} task; leave it out")
     return model
-
-
-def run_settings(model: Model) -> FinetuneConfig | None:
-    """The settings of the run that made it; None where it stands alone."""
-    if model.run is None:
-        return None
-    return FinetuneConfig.model_validate(RunFolder(model.run).record["config"])

@@ -14,6 +14,7 @@ from echossl.config.predict import PredictConfig
 from echossl.data.labels import describe
 from echossl.predict.pictures import Drawn, method_title
 from echossl.predict.results import RESEARCH_USE, Findings, predictions_table
+from echossl.predict.videos import note_of
 from echossl.report.render import FOLDER as REPORT_FOLDER
 
 FOLDER = Path(__file__).parent
@@ -89,13 +90,14 @@ def _figures(found: Findings, row: pd.Series) -> list[tuple[str, str]]:
 def _videos(found: Findings, study: str) -> list[dict[str, str]]:
     videos = found.scored.videos
     own = videos[videos["study_id"] == study].sort_values("place")
-    name = found.model.task.score_names[0]
+    name, clip = found.model.task.score_names[0], found.model.encoder.metadata.clip
     return [
         {
             "name": Path(row["path"]).name,
             "score": _number(row[name]),
             "weight": _number(row["weight"]),
             "seconds": f"{row['duration_seconds']:.1f}",
+            "note": note_of(row["duration_seconds"], row["num_frames"], clip),
         }
         for _, row in own.iterrows()
     ]

@@ -16,6 +16,7 @@ from echossl.predict.model import Model
 from echossl.predict.pictures import Drawn
 from echossl.predict.scoring import NEW_SPLIT, Scored
 from echossl.predict.studies import Named, Refusal
+from echossl.predict.videos import note_of
 
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or treatment."
 VIDEO_COLUMNS = ["patient_id", "study_id", "path", "num_frames", "fps", "duration_seconds"]
@@ -67,12 +68,14 @@ def predictions_table(found: Findings) -> pd.DataFrame:
 
 
 def videos_table(found: Findings) -> pd.DataFrame:
-    """One row per scored video: length, its own scores, ``weight``, ``place`` and the pictures of it."""
+    """One row per scored video: length, its own scores, ``weight``, ``place``, pictures and a ``note``."""
     videos = found.scored.videos
     table = videos[[*VIDEO_COLUMNS, *found.model.task.score_names, "weight", "place"]].copy()
     for name in ("film", "strip"):
         files = {one.path: getattr(one, name).as_posix() for one in found.drawn}
         table[name] = [files.get(path, "") for path in table["path"]]
+    lengths = zip(table["duration_seconds"], table["num_frames"], strict=True)
+    table["note"] = [note_of(seconds, count, found.model.encoder.metadata.clip) for seconds, count in lengths]
     return table
 
 

@@ -1,6 +1,5 @@
 """``echossl predict``: new studies in, a folder with scores, reasons and one page out."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any
 from echossl.config.predict import PredictConfig
 from echossl.errors import RunFolderError
 from echossl.files import write_json, write_text
-from echossl.predict.calibrate import VALIDATION_NAME, calibrate
+from echossl.predict.calibrate import calibrate
 from echossl.predict.model import load_model
 from echossl.predict.page import page
 from echossl.predict.pictures import draw
@@ -66,7 +65,7 @@ def predict(config: PredictConfig) -> Prediction:
     model, named = load_model(config), find_studies(config)
     hardware = Hardware.resolve(config.hardware)
     with _whole_or_nothing(config.out) as (folder, scratch):
-        calibration = calibrate(model, config, scratch)
+        calibration = calibrate(model, config)
         prepared = prepare_videos(named, model, config, scratch)
         scored = score(model, prepared, hardware)
         drawn = []
@@ -75,8 +74,6 @@ def predict(config: PredictConfig) -> Prediction:
         refused = (*named.refused, *prepared.refused)
         found = Findings(model, named, refused, scored, calibration, tuple(drawn))
         write_tables(found, folder)
-        if (scratch / VALIDATION_NAME).is_file():
-            shutil.copyfile(scratch / VALIDATION_NAME, folder / VALIDATION_NAME)
         result = as_dict(found, config)
         write_text(folder / "index.html", page(found, config, folder))
         write_json(folder / "result.json", result)

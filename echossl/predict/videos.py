@@ -9,6 +9,7 @@ import pandas as pd
 
 from echossl.config.data import CheckConfig, PrepareConfig
 from echossl.config.predict import PredictConfig, VideoUse
+from echossl.config.video import ClipConfig
 from echossl.data.check import check
 from echossl.data.manifest import write_manifest
 from echossl.data.prepare import prepare
@@ -17,6 +18,7 @@ from echossl.data.store_tables import REJECTED_FILE, read_table
 from echossl.errors import EchosslError, UserError
 from echossl.predict.model import Model
 from echossl.predict.studies import Named, Refusal
+from echossl.video.sampling import TOLERANCE_SECONDS
 
 # training has seen no such video, or next to none: of this many, fewer than this share
 ENOUGH_VIDEOS, NEXT_TO_NONE = 10, 0.05
@@ -112,6 +114,14 @@ def _unusable(store: ClipStore, videos: pd.DataFrame, model: Model, *, take: boo
         if reason:
             found[str(video["path"])] = reason
     return found
+
+
+def note_of(duration_seconds: float, num_frames: int, clip: ClipConfig) -> str:
+    """What was done to a video that is shorter than a clip, in words; empty for one that is long enough."""
+    if not duration_seconds < clip.clip_seconds - TOLERANCE_SECONDS:
+        return ""
+    how = "played in a loop" if clip.too_short == "loop" and num_frames > 1 else "its last frame held"
+    return f"shorter than a clip ({duration_seconds:.2f} s of {clip.clip_seconds:.2f} s): {how}"
 
 
 def _too_short(video: pd.Series, model: Model) -> str:

@@ -24,7 +24,7 @@ FINETUNE = {
     "encoder": Compact3DConfig(width=4),
     "clip": ClipConfig(clip_seconds=0.5, num_frames=8),
     "labels": LabelBudget(fraction=1.0, validation_share=0.5),
-    "recipe": FrozenRecipe(steps=10, augmented_views=2),
+    "recipe": FrozenRecipe(steps=10, evaluate_every=5, augmented_views=2),
     "patients_per_class": 2,
     "hardware": HardwareConfig(device="cpu", precision="fp32"),
 }

@@ -4,18 +4,21 @@ import json
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file, save_file
 
 from echossl.config.predict import PredictConfig, VideoUse
+from echossl.config.video import ClipConfig
 from echossl.data.manifest import write_manifest
 from echossl.encoders.files import read_metadata
 from echossl.encoders.use import USE_KEY, load_use
 from echossl.errors import RunFolderError, UserError
 from echossl.predict import predict
-from echossl.predict.videos import _unlike
+from echossl.predict.videos import _unlike, note_of
+from echossl.video.reader import open_video
 
 CPU = {"workers": 1, "hardware": {"device": "cpu", "precision": "fp32"}}
 QUICK = CPU | {"overlays": 0}
@@ -180,6 +183,40 @@ def test_videos_unlike_those_of_training_are_told(video, reason) -> None:
     seen = use.model_copy(update={"with_doppler": 20, "with_sector": 50, "stills": 30})
     assert _unlike(pd.Series(video), seen) == ""
     assert _unlike(pd.Series(video), use.model_copy(update={"num_videos": 9})) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames", "too_short", "note"),
+    [
+        (0.5, 10, "loop", ""),
+        (0.3, 6, "loop", "shorter than a clip (0.30 s of 0.50 s): played in a loop"),
+        (0.3, 6, "hold", "shorter than a clip (0.30 s of 0.50 s): its last frame held"),
+        (0.05, 1, "loop", "shorter than a clip (0.05 s of 0.50 s): its last frame held"),
+    ],
+)
+def test_what_is_done_to_a_short_video_is_said(seconds, frames, too_short, note) -> None:
+    clip = ClipConfig(clip_seconds=0.5, num_frames=8, too_short=too_short)
+    assert note_of(seconds, frames, clip) == note
+
+
+def test_a_short_video_is_noted_in_table_and_page(trained, tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    source = trained.test_videos["path"].iloc[0]
+    shutil.copy(source, tmp_path / "in" / Path(source).name)
+    frames = open_video(Path(source)).read(list(range(6)))
+    with av.open(str(tmp_path / "in" / "short.avi"), "w") as file:
+        stream = file.add_stream("mjpeg", rate=20)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuvj420p"
+        for frame in frames:
+            picture = np.repeat(frame[..., :1], 3, axis=-1)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        file.mux(stream.encode(None))
+    found = predict(settings(trained, tmp_path / "out", tmp_path / "in", overlays=0))
+    note = "shorter than a clip (0.30 s of 0.50 s): played in a loop"
+    videos = pd.read_csv(found.folder / "videos.csv", keep_default_na=False)
+    told = dict(zip(map(Path, videos["path"]), videos["note"], strict=True))
+    assert {path.name: text for path, text in told.items()} == {"short.avi": note, Path(source).name: ""}
+    assert (found.folder / "index.html").read_text().count(note) == 1
 
 
 def test_attention_gives_the_weights_of_the_videos(trained, new_table, tmp_path) -> None:

@@ -1,5 +1,6 @@
 """What a score means is learned from labelled studies that were not trained on, or not at all."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,12 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from echossl.config.evaluation import VALIDATION_NAME
 from echossl.config.predict import PredictConfig
 from echossl.errors import UserError
 from echossl.evaluation.study import read_predictions
 from echossl.evaluation.thresholds import choose
-from echossl.predict.calibrate import VALIDATION_NAME, calibrate
+from echossl.predict.calibrate import calibrate
 from echossl.predict.model import load_model
 from echossl.predict.results import Findings, predictions_table
 from echossl.predict.scoring import Scored
@@ -42,28 +44,36 @@ def table(tmp_path_factory) -> Path:
     return path
 
 
-def test_too_few_validation_studies_leave_a_score_as_it_is(trained, model, tmp_path) -> None:
-    found = calibrate(model, settings(trained), tmp_path)
+def test_too_few_validation_studies_leave_a_score_as_it_is(trained, model) -> None:
+    found = calibrate(model, settings(trained))
     assert found.curve is None
     assert found.point is None
-    assert found.note.startswith("Uncalibrated, no operating point: the run held out 2 positive and 2 neg")
-    assert "expected 10 of each" in found.note
-    assert not list(tmp_path.iterdir())
+    own = read_predictions(trained.run / VALIDATION_NAME)
+    positive = int(own.labels.sum())
+    counted = f"{positive} positive and {own.labels.size - positive} negative validation studies"
+    assert found.note.startswith(f"Uncalibrated, no operating point: {counted}, expected 10 of each")
 
 
-def test_trap_27_the_runs_own_held_out_patients_are_scored_before_they_are_trained_on(
-    trained, model, tmp_path
-) -> None:
-    calibrate(model, settings(trained, least_per_class=2), tmp_path)
-    own = read_predictions(tmp_path / VALIDATION_NAME)
+def test_trap_27_the_scores_that_the_run_kept_of_its_held_out_patients_set_the_point(trained, model) -> None:
+    found = calibrate(model, settings(trained, least_per_class=2, calibration="none"))
+    own = read_predictions(trained.run / VALIDATION_NAME)
     budget = pd.read_csv(trained.run / "budget.csv", dtype={"patient_id": str}).set_index("patient_id")
     assert set(own.patients) == set(budget.index[budget["role"] == "validation"])
-    assert budget.loc[own.patients, "positive"].tolist() == own.labels.tolist()
-    assert set(own.splits) == {"validation"}
+    assert found.point == choose(own, "sensitivity", 0.9)
+    assert "scored by the model before it was trained on them too" in found.note
 
 
-def test_a_table_calibrates_and_sets_the_operating_point(trained, model, table, tmp_path) -> None:
-    found = calibrate(model, settings(trained, validation=table), tmp_path)
+def test_a_run_without_its_table_asks_for_one(trained, tmp_path) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    (tmp_path / "run" / VALIDATION_NAME).unlink()
+    own = settings(trained, model=tmp_path / "run")
+    found = calibrate(load_model(own), own)
+    assert found.point is None
+    assert "its run holds no validation.csv: an earlier version made it" in found.note
+
+
+def test_a_table_calibrates_and_sets_the_operating_point(trained, model, table) -> None:
+    found = calibrate(model, settings(trained, validation=table))
     labelled = read_predictions(table)
     assert found.curve is not None
     assert found.curve.name == "platt"
@@ -79,8 +89,8 @@ def test_a_table_calibrates_and_sets_the_operating_point(trained, model, table, 
     assert written["severe_as_called"].tolist() == [0, 1]
 
 
-def test_calibration_can_be_left_out(trained, model, table, tmp_path) -> None:
-    found = calibrate(model, settings(trained, validation=table, calibration="none"), tmp_path)
+def test_calibration_can_be_left_out(trained, model, table) -> None:
+    found = calibrate(model, settings(trained, validation=table, calibration="none"))
     assert found.curve is None
     assert found.point is not None
     assert found.note.startswith("Uncalibrated, as asked for")
@@ -89,7 +99,7 @@ def test_calibration_can_be_left_out(trained, model, table, tmp_path) -> None:
 def test_a_score_that_falls_with_the_label_is_not_turned_round(trained, model, table, tmp_path) -> None:
     frame = pd.read_csv(table)
     frame.assign(severe_as_score=-frame["severe_as_score"]).to_csv(tmp_path / "wrong.csv", index=False)
-    found = calibrate(model, settings(trained, validation=tmp_path / "wrong.csv"), tmp_path)
+    found = calibrate(model, settings(trained, validation=tmp_path / "wrong.csv"))
     assert found.curve is None
     assert "does not rise with its score" in found.note
 
@@ -100,4 +110,4 @@ def test_patients_that_were_trained_on_cannot_calibrate(trained, model, table, t
     frame.loc[0, "patient_id"] = known
     frame.to_csv(tmp_path / "own.csv", index=False)
     with pytest.raises(UserError, match="1 of its patients are among those whose labels the model"):
-        calibrate(model, settings(trained, validation=tmp_path / "own.csv"), tmp_path)
+        calibrate(model, settings(trained, validation=tmp_path / "own.csv"))
