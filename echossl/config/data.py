@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from echossl.config.base import Config
 from echossl.config.video import Backend, ClipConfig
@@ -75,3 +75,53 @@ class DataConfig(Config):
         description="Share of the videos that may turn out unreadable while training; they are replaced, "
         "logged and counted, beyond it the run stops with their list.",
     )
+
+
+class SourceConfig(Config):
+    """Videos from another place, with a manifest and a store of their own."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="Short name; stands before its patient ids, so that those of two sources never meet.",
+    )
+    manifest: Path = Field(description="The table of its videos.")
+    store: Path = Field(description="Its clip store, of the same size as the others.")
+
+
+class FusionConfig(Config):
+    """Several sources in one pre-training; nothing is fused where no further source is named."""
+
+    sources: tuple[SourceConfig, ...] = Field((), description="Further sources, beside the one of data.")
+    name: str = Field(
+        "data",
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="Name of the source that data names, among the others.",
+    )
+    sampling: Literal["proportional", "uniform", "temperature"] = Field(
+        "proportional",
+        description="Share of a source in every batch: as it has patients, the same for all, or its patients "
+        "to the power of 1 / temperature.",
+    )
+    temperature: float | None = Field(
+        None, gt=0, description="With sampling temperature: 1 is proportional, a large one nearly uniform."
+    )
+    grey: Literal["as_is", "matched"] = Field(
+        "as_is",
+        description="Grey values as they are, or those above 0 moved and scaled to the mean and deviation "
+        "that they have in data. In pre-training alone: adaptation sees the videos as they are.",
+    )
+
+    @model_validator(mode="after")
+    def _settings_have_effect(self) -> "FusionConfig":
+        changed = [name for name in self.model_fields_set if name != "sources"]
+        if not self.sources and changed and self != FusionConfig():
+            raise ValueError(
+                f"{changed[0]} is set, but there are no further sources; add some, or leave it out"
+            )
+        if (self.temperature is not None) != (self.sampling == "temperature"):
+            raise ValueError("sampling temperature and a temperature belong together; set both or none")
+        names = [self.name, *(source.name for source in self.sources)]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two sources are named {twice[0]}; name each once")
+        return self

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from echossl.config.base import Config
-from echossl.config.data import DataConfig
+from echossl.config.data import DataConfig, FusionConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.logging import WandbConfig
 from echossl.config.monitors import MonitorConfig
@@ -120,6 +120,7 @@ class PretrainConfig(Config):
     """``echossl pretrain``: learn an encoder from unlabelled videos."""
 
     data: DataConfig = Field(description="Manifest and clip store.")
+    fusion: FusionConfig = Field(FusionConfig(), description="Further sources of videos; none by default.")
     out: Path = Field(description="Run folder.")
     split: str = Field(
         "train", description="Split whose patients are used; all videos if the manifest has none."
@@ -183,6 +184,16 @@ class PretrainConfig(Config):
         if self.pairs == "patients" and "negatives" in kept:
             raise ValueError(
                 "same_patient is negatives, but a batch holds each patient once; set pairs all_pairs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fusion_has_effect(self) -> "PretrainConfig":
+        if self.fusion.sources and self.pairs == "all_pairs":
+            raise ValueError("pairs is all_pairs, which is for one source; set pairs patients")
+        if self.fusion.grey == "matched" and self.grey == "clip_min_max":
+            raise ValueError(
+                "fusion.grey is matched, but grey clip_min_max stretches each clip by itself; leave one out"
             )
         return self
 

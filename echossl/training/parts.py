@@ -9,7 +9,6 @@ import torch
 from echossl import __version__
 from echossl.config.training import AugmentConfig, PretrainConfig
 from echossl.data.clips import PairSampler, TrainingClips
-from echossl.data.manifest import read_manifest
 from echossl.data.samplers import Sampler
 from echossl.data.store import ClipStore
 from echossl.data.study_pairs import StudyPairSampler
@@ -20,6 +19,7 @@ from echossl.errors import ConfigError, UserError
 from echossl.objectives import build_objectives
 from echossl.training.distributed import share_batch_norm
 from echossl.training.fit import require_shapes
+from echossl.training.fusion import fused_sampler, fused_videos, said_of_sources, stored_videos
 from echossl.training.gradient_cache import require_partwise
 from echossl.training.hardware import Hardware
 from echossl.training.learner import Learner
@@ -87,17 +87,9 @@ def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:
     Raises:
         UserError: if the split has no videos.
     """
-    manifest = read_manifest(config.data.manifest, files_needed=False)
-    if "split" in manifest:
-        found = sorted(set(manifest["split"]))
-        manifest = manifest[manifest["split"] == config.split]
-        if manifest.empty:
-            raise UserError(
-                f"{config.data.manifest}: column split: no video of split {config.split!r}, found "
-                f"{', '.join(repr(name) for name in found)}; set split to one of them"
-            )
-    store = ClipStore.open(config.data.store)
-    return store, store.rows_for(manifest)
+    if config.fusion.sources:
+        return fused_videos(config)
+    return stored_videos(config.data.manifest, config.data.store, split=config.split)
 
 
 def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame) -> Learner:
@@ -153,6 +145,8 @@ def build_clips(
 
 def build_sampler(config: PretrainConfig, learner: Learner, table: pd.DataFrame) -> Sampler:
     """What the batches are made of, as the settings and the objectives ask for."""
+    if config.fusion.sources:
+        return fused_sampler(config, learner.objective, table)
     if config.pairs == "all_pairs":
         return StudyPairSampler(table, batch_size=config.batch_size, clip=config.clip, seed=config.seed)
     return PairSampler(
@@ -173,6 +167,7 @@ def provenance(config: PretrainConfig, table: pd.DataFrame) -> dict[str, str]:
         "manifest": config.data.manifest.name,
         "patients": str(table["patient_id"].nunique()),
         "videos": str(len(table)),
+        **({"sources": said_of_sources(config, table)} if config.fusion.sources else {}),
         "objectives": " + ".join(objective.name for objective in config.objectives),
         "steps": str(config.optimiser.steps),
         "batch_size": str(config.batch_size),

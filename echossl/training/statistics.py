@@ -27,6 +27,19 @@ def grey_statistics(
     """
     if grey == "clip_min_max":
         return 0.0, 1.0
+    counts = grey_counts(store, rows)
+    shares, levels = counts / counts.sum(), np.arange(256) / 255
+    mean = float(shares @ levels)
+    std = float(np.sqrt(shares @ (levels - mean) ** 2))
+    return round(mean, 4), max(round(std, 4), 0.01)
+
+
+def grey_counts(store: ClipStore, rows: np.ndarray) -> np.ndarray:
+    """How often each grey value is seen in up to 256 of the videos, 8 frames of each: (256,) int64.
+
+    Raises:
+        EchosslError: if none of them can be read.
+    """
     counts = np.zeros(256, dtype=np.int64)
     for row in _spread(np.unique(rows), MOST_VIDEOS).tolist():
         indices = _spread(np.arange(len(store.frame_seconds(row))), FRAMES_PER_VIDEO)
@@ -39,10 +52,7 @@ def grey_statistics(
         counts += np.bincount(picked.ravel(), minlength=256)
     if not counts.any():
         raise EchosslError(f"{store.path}: none of its videos can be read; run echossl prepare again")
-    shares, levels = counts / counts.sum(), np.arange(256) / 255
-    mean = float(shares @ levels)
-    std = float(np.sqrt(shares @ (levels - mean) ** 2))
-    return round(mean, 4), max(round(std, 4), 0.01)
+    return counts
 
 
 def _spread(values: np.ndarray, most: int) -> np.ndarray:
