@@ -57,9 +57,10 @@ def decoder_for(encoder: VisionTransformer, config: MaskedConfig, *, seed: int) 
         UserError: if hidden patches are not whole patches of the encoder.
     """
     metadata, side, frames = encoder.metadata, encoder.patch[1], encoder.patch[0]
+    in_time = f"{config.patch_frames} frames of " if config.mask == "random" else ""
     if config.patch % side or (config.mask == "random" and config.patch_frames % frames):
         raise UserError(
-            f"objective masked: hidden patches of {config.patch_frames} frames of {config.patch} pixels are "
+            f"objective masked: hidden patches of {in_time}{config.patch} pixels are "
             f"no whole patches of the encoder, which has {frames} frames of {side}; set patch to a multiple "
             f"of {side}" + (f" and patch_frames to one of {frames}" if config.mask == "random" else "")
         )

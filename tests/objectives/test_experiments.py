@@ -57,7 +57,8 @@ def test_every_pretraining_makes_a_step(path: Path) -> None:
     config = load_config(PretrainConfig, path)
     network = config.encoder
     if "width" in type(network).model_fields:
-        network = network.model_copy(update={"width": 4})
+        heads = getattr(network, "heads", None)
+        network = network.model_copy(update={"width": 8 * heads if heads else 4})
     encoder = build_encoder(EncoderMetadata(architecture=network, clip=config.clip, size=SIDE))
     objective = build_objectives(config.objectives, encoder.dim)
     objective.check(config.clip)
