@@ -30,6 +30,7 @@ def assess(
     *,
     table: pd.DataFrame | None = None,
     validation: Predictions | None = None,
+    told: str = "",
 ) -> Assessment:
     """Judge one split of one binary question.
 
@@ -40,6 +41,7 @@ def assess(
         table: columns for subgroups and correlations, by ``patient_id`` and ``study_id``: a manifest or the
             table of predictions itself.
         validation: the validation split, if it is in another table.
+        told: where that comes from, or why there is none, where the table itself does not say so.
 
     Raises:
         UserError: if several splits besides validation are there, a class is missing, a patient is in both
@@ -49,7 +51,9 @@ def assess(
     judged.require_both_classes()
     clusters, missing = clusters_of(judged, config), dict[str, str]()
     points = _points(judged, validation, clusters, config, missing)
-    calibration, decision = _probabilities(judged, validation, clusters, config, missing)
+    if told and not points:
+        missing["points"] = told
+    calibration, decision = _probabilities(judged, validation, clusters, config, missing, told)
     others = pd.DataFrame({"patient_id": []}) if table is None else table
     places = np.linspace(0, 1, CURVE_POINTS)
     return Assessment(
@@ -71,6 +75,7 @@ def assess(
         missing=missing,
         config=config,
         unit=judged.unit,
+        notes=(told,) if told and points else (),
     )
 
 
@@ -115,12 +120,13 @@ def _probabilities(
     clusters: Clusters,
     config: EvaluationConfig,
     missing: dict[str, str],
+    told: str,
 ) -> tuple[CalibrationResult | None, DecisionResult | None]:
     if config.recalibrate and str(judged.splits[0]) == config.validation_split:
         reason = f"this is the split that {config.recalibrate} is fitted on"
         missing |= {"calibration": reason, "decision": reason}
         return None, None
-    found = probabilities_of(judged, validation, config)
+    found = probabilities_of(judged, validation, config, told=told)
     if found is None:
         reason = "scores are no probabilities (some are outside 0 to 1); fit some with recalibrate=platt"
         missing |= {"calibration": reason, "decision": reason}

@@ -195,6 +195,7 @@ class Assessment:
         missing: reasons, by the name of the part that is not there.
         config: all settings.
         unit: what a row is, ``studies`` or ``videos``.
+        notes: what else a reader must know, in sentences, such as which table thresholds come from.
     """
 
     source: str
@@ -215,6 +216,7 @@ class Assessment:
     missing: dict[str, str]
     config: EvaluationConfig
     unit: Unit = "studies"
+    notes: tuple[str, ...] = ()
 
     @property
     def definition(self) -> str:

@@ -10,6 +10,7 @@ from echossl.config.evaluation import EvaluationConfig
 from echossl.errors import UserError
 from echossl.evaluation.assess import assess
 from echossl.evaluation.assessment import Assessment
+from echossl.evaluation.beside import kept_validation
 from echossl.evaluation.cuts import SCORE_SUFFIX, cuts_of
 from echossl.evaluation.study import Predictions, predictions_of
 from echossl.evaluation.summaries import (
@@ -37,7 +38,9 @@ def evaluate_file(
         columns: names of its columns; ``label`` picks one question, or all of one column of classes.
         manifest: columns for subgroups and correlations besides those of the table.
         validation: predictions for the validation split, if they are in another table; its rows are taken
-            for that split whatever it calls them.
+            for that split whatever it calls them. Without it, and without such a split, those that a run
+            keeps beside its predictions are taken if they are enough; see
+            :func:`echossl.evaluation.beside.kept_validation`.
 
     Returns:
         Of several yes or no, classes and grades first a summary over them, then each question. Of several
@@ -55,13 +58,16 @@ def evaluate_file(
     for split in splits:
         found += _summaries(path, table, names.label, split, config, judged)
         for predictions in _usable(judged, split):
-            own = None
+            own, told = None, ""
             if before is not None and validation is not None:
                 own = predictions_of(validation, before, predictions.column)
             elif config.validation_split in predictions.splits and split != config.validation_split:
                 own = predictions.only(config.validation_split)
+            else:
+                own, told = kept_validation(path, predictions.only(split), config, columns=names)
             others = _joined(path, table, manifest, config)
-            found.append(assess(predictions.only(split), config, table=others, validation=own))
+            judged_split = predictions.only(split)
+            found.append(assess(judged_split, config, table=others, validation=own, told=told))
     return found
 
 

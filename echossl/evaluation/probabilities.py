@@ -24,11 +24,12 @@ POINTS = 50
 
 
 def probabilities_of(
-    predictions: Predictions, validation: Predictions | None, config: EvaluationConfig
+    predictions: Predictions, validation: Predictions | None, config: EvaluationConfig, *, told: str = ""
 ) -> tuple[Floats, str] | None:
     """Probabilities of the studies and where they come from; None if the scores are none.
 
-    Scores within 0 to 1 are taken as probabilities unless a recalibration is asked for.
+    Scores within 0 to 1 are taken as probabilities unless a recalibration is asked for. ``told`` says why
+    there is no validation split.
 
     Raises:
         UserError: if a recalibration is asked for without a validation split, or cannot be fitted on it.
@@ -40,7 +41,8 @@ def probabilities_of(
     if validation is None:
         raise UserError(
             f"{predictions.source}: recalibrate={config.recalibrate} is fitted on split "
-            f"{config.validation_split!r}, which is not there; give its predictions, or leave it out"
+            f"{config.validation_split!r}, which is not there; "
+            f"{told or 'give its predictions, or leave it out'}"
         )
     fitted = recalibrate(validation, config.recalibrate)
     return fitted.apply(predictions), f"{config.recalibrate} on split {fitted.split!r}"

@@ -80,6 +80,7 @@ def _assessment_lines(answer: Assessment) -> Iterator[str]:
             f"  Spearman with {one.column} {shown_figure(one.spearman)}, {one.patients} patients, "
             f"{one.studies} {answer.unit}"
         )
+    yield from (f"  {note}" for note in answer.notes)
     for part, reason in answer.missing.items():
         yield f"  no {PARTS[part]}: {reason}"
     if answer.classes:
@@ -151,6 +152,7 @@ def _remarks(answer: Answer) -> Iterator[str]:
         yield from answer.notes
         return
     yield f"{answer.counts.redraws_without_both_classes} resamples lacked a class and were left out"
+    yield from answer.notes
     yield from (f"no {PARTS[part]}: {reason}" for part, reason in answer.missing.items())
     if answer.classes:
         yield f"{answer.column} by its name follows {answer.classes}"

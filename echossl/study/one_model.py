@@ -69,7 +69,8 @@ def one_model(
     if not entries:
         missing.append(("Saliency", f"nothing in {folder}; make it with echossl explain"))
     title = f"{assessment.column.replace('_', ' ')}, split {assessment.split}"
-    judged = Judged(title, f"{note} {NOTE}".strip(), assessment)
+    scores = NOTE if config.recalibrate is None else ""
+    judged = Judged(title, f"{note} {scores}".strip(), assessment)
     return OneModel(judged, entries, RULE if entries else "", saliency_checks(folder), missing)
 
 

@@ -1,6 +1,7 @@
-"""Scores of our own runs as probabilities, judged also at one half: a threshold that needs no study."""
+"""Scores of our own runs as probabilities, judged where their validation says, or else at one half."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 from scipy import special
@@ -9,10 +10,11 @@ from echossl.config.evaluation import EvaluationConfig
 from echossl.evaluation import Predictions
 from echossl.evaluation.assess import assess
 from echossl.evaluation.assessment import Assessment, Figure, PointResult
+from echossl.evaluation.beside import kept_validation
 from echossl.evaluation.thresholds import OperatingPoint, judge
 
 HALF = OperatingPoint("probability 50 %", 0.5, "no study: one half, fixed beforehand", frozenset())
-RULE = "probability of one half or more, which is fixed beforehand; no threshold was fitted"
+RULE = "probability of one half or more, which is fixed beforehand"
 
 
 def as_probabilities(predictions: Predictions) -> Predictions:
@@ -24,19 +26,26 @@ def as_probabilities(predictions: Predictions) -> Predictions:
 
 
 def assess_own(predictions: Predictions, config: EvaluationConfig, table: pd.DataFrame | None) -> Assessment:
-    """Judge the scores of a run; without a validation split at one half.
+    """Judge the scores of a run; without enough validation studies at one half.
 
     Args:
-        predictions: of a run, log odds or probabilities.
+        predictions: of a run, log odds or probabilities; thresholds come from the ``validation.csv`` beside
+            their ``source``, if it holds enough. For a recalibration they stay log odds.
         config: every setting.
         table: columns for subgroups, grades and measurements.
     """
+    kept, told = kept_validation(Path(predictions.source), predictions, config)
+    if config.recalibrate is not None:
+        return assess(predictions, config, table=table, validation=kept, told=told)
     probabilities = as_probabilities(predictions)
-    found = assess(probabilities, config, table=table)
+    if kept is not None and probabilities is not predictions:
+        kept = replace(kept, scores=special.expit(kept.scores))
+    found = assess(probabilities, config, table=table, validation=kept, told=told)
     if found.points:
         return found
     missing = {name: reason for name, reason in found.missing.items() if name != "points"}
-    return replace(found, points=(_at_half(probabilities, config),), missing=missing)
+    notes = (f"judged at a probability of one half: {told}",) if told else ()
+    return replace(found, points=(_at_half(probabilities, config),), missing=missing, notes=notes)
 
 
 def _at_half(predictions: Predictions, config: EvaluationConfig) -> PointResult:
