@@ -9,8 +9,9 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (2, 2),
     (8, 3),
     (3, 1, 1, 1),
+    (1, 3),
 )
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def dash(number: int) -> tuple[float, ...]:

@@ -81,7 +81,8 @@ def test_roc_draws_every_curve_with_its_own_dash():
     page = full_page()
     svg = figures.roc_figure(page)
     dashes = [marks.dash(number) for number in range(len(marks.DASHES))]
-    assert len(set(dashes)) == len(marks.DASHES) == NUM_ARM_COLOURS
+    # the eighth arm has the first one's colour, but neither its dash nor its marker
+    assert len(set(dashes)) == len(marks.DASHES) == len(set(marks.MARKERS)) > NUM_ARM_COLOURS
     for number in range(len(ARMS)):
         assert f"stroke: var(--arm-{number})" in svg
     # the default arm comes last, on top of the others

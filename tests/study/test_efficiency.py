@@ -198,11 +198,18 @@ def test_the_figure_shows_what_was_pooled(results: list[ArmResult]) -> None:
         "100 %\n(800)",
     ]
     lines = {line.get_label(): line for line in axes.get_lines()}
+    places = []
     for arm in ARMS:
         of_arm = [one for one in results if one.arm.name == arm.name]
         drawn = lines[arm.title]
-        assert list(drawn.get_xdata()) == list(FRACTIONS)
+        places.append(tuple(drawn.get_xdata()))
+        # an arm stands a little beside the others, by the same factor everywhere
+        assert list(drawn.get_xdata() / np.array(FRACTIONS)) == pytest.approx(
+            [places[-1][0] / FRACTIONS[0]] * 3
+        )
+        assert list(drawn.get_xdata()) == pytest.approx(list(FRACTIONS), rel=0.1)
         assert list(drawn.get_ydata()) == [one.intervals["auroc"].value for one in of_arm]
+    assert len(set(places)) == len(ARMS)
     dots = [line for line in axes.get_lines() if line.get_marker() == "."]
     assert len(dots) == len(results)
     assert all(len(line.get_xdata()) == 3 for line in dots)
