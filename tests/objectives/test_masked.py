@@ -238,7 +238,7 @@ def test_shapes_are_checked_before_a_run_and_bfloat16_trains() -> None:
     assert torch.isfinite(objective.grey.grad)
 
 
-def test_trap_10_a_run_that_goes_on_has_the_same_loss() -> None:
+def test_trap_23_a_run_that_goes_on_has_the_same_loss() -> None:
     encoder, other = encoder_of(), encoder_of()
     objective, again = masked_of(encoder), masked_of(other)
     optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=0.01)
@@ -251,7 +251,7 @@ def test_trap_10_a_run_that_goes_on_has_the_same_loss() -> None:
     assert objective(encoder, batch)[0].item() == again(other, batch)[0].item()
 
 
-def test_trap_13_what_is_painted_has_the_mean_and_deviation_of_the_weights() -> None:
+def test_trap_21_what_is_painted_has_the_mean_and_deviation_of_the_weights() -> None:
     encoder = encoder_of()
     objective, clips = masked_of(encoder), clips_of()[:, 0]
     torch.testing.assert_close(objective.targets(encoder, clips), (clips - 0.3) / 0.2)

@@ -183,7 +183,7 @@ def test_the_manifest_holds_what_the_tables_say_and_no_truth(tmp_path: Path):
     np.testing.assert_array_equal(findings[known], expected[known])
 
 
-def test_trap_03_classes_are_numbered_alike_whatever_a_hospital_has():
+def test_trap_15_classes_are_numbered_alike_whatever_a_hospital_has():
     codes = {}
     for source in ALL:
         settings, everyone = people(60, sources=(source,))
