@@ -54,7 +54,7 @@ def precisions_at(labels: npt.ArrayLike, scores: npt.ArrayLike, recalls: Floats)
         called = hits + alarms
         precision = np.divide(hits, called, out=np.full_like(hits, np.nan), where=called > 0)
         places = [np.searchsorted(row, recalls - ROUNDING) for row in true_rate]
-        # rows of NaN are searched to their end, where the precision is NaN as well
+        # without both classes every place of a row holds NaN, so it is all the same which one is found
         last = precision.shape[1] - 1
         return np.stack(
             [row[np.minimum(place, last)] for row, place in zip(precision, places, strict=True)], axis=1

@@ -23,14 +23,6 @@ from echossl.evaluation.tables import (
     rows_of,
 )
 
-__all__ = [
-    "KEYS",
-    "Predictions",
-    "evaluate",
-    "predictions_of",
-    "read_all_predictions",
-    "read_predictions",
-]
 UNLABELLED, INVALID = -1, -2
 
 
