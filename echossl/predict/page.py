@@ -1,6 +1,5 @@
 """``index.html`` of a prediction: one file that needs no network."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from echossl.data.labels import describe
 from echossl.predict.pictures import Drawn, method_title
 from echossl.predict.results import RESEARCH_USE, Findings, predictions_table
 from echossl.predict.videos import note_of
+from echossl.report.pictured import data_url
 from echossl.report.render import FOLDER as REPORT_FOLDER
 
 FOLDER = Path(__file__).parent
@@ -106,8 +106,8 @@ def _videos(found: Findings, study: str) -> list[dict[str, str]]:
 def _picture(one: Drawn, folder: Path) -> dict[str, str]:
     return {
         "name": Path(one.path).name,
-        "film": _data_url(folder / one.film, "video/mp4"),
-        "strip": _data_url(folder / one.strip, "image/png"),
+        "film": data_url((folder / one.film).read_bytes(), "video/mp4"),
+        "strip": data_url((folder / one.strip).read_bytes(), "image/png"),
     }
 
 
@@ -129,7 +129,3 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
 
 def _number(value: float) -> str:
     return f"{value:.3f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(value) else "not known"
-
-
-def _data_url(file: Path, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
