@@ -54,6 +54,8 @@ class DifferenceLine:
         num_labelled_patients: labelled patients that were used, validation included.
         auroc: paired difference.
         auprc: paired difference.
+        adjusted_p_value: of the AUROC, over the family of comparisons that the study declared; None where it
+            is not among them, or was not adjusted.
     """
 
     arm: str
@@ -61,6 +63,7 @@ class DifferenceLine:
     num_labelled_patients: int
     auroc: Difference
     auprc: Difference
+    adjusted_p_value: float | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class ReportPage:
         default_arm: title of the arm that the others are compared with.
         results: arm by arm, fraction by fraction; the first of the default arm is the headline.
         differences: default arm minus every other one.
+        correction: whose method adjusted their p-values, as ``Holm``; empty where none is adjusted.
         roc_fraction: label fraction of the curves.
         roc: one curve per arm.
         judged: single scores, each with its curves, tables and subgroups.
@@ -58,6 +59,7 @@ class ReportPage:
     default_arm: str = ""
     results: list[ResultLine] = field(default_factory=list)
     differences: list[DifferenceLine] = field(default_factory=list)
+    correction: str = ""
     roc_fraction: float | None = None
     roc: list[RocLine] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """The report page of a study: its folder's files turned into what the report room draws."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from echossl.config.report import ReportConfig
 from echossl.config.study import DemoConfig, StudyConfig
@@ -18,6 +18,7 @@ from echossl.report import (
 from echossl.runs import RunFolder
 from echossl.study.cells import plan_pretrainings
 from echossl.study.curves import pretraining_curves
+from echossl.study.family import CORRECTIONS, adjusted_p_values
 from echossl.study.one_model import budget_line, environment, one_model
 from echossl.study.pooled import ArmResult
 
@@ -47,7 +48,7 @@ def study_page(
     """
     first = [result for result in results if result.fraction == study.fractions[0]]
     cell = results[0].cells[0]
-    test = cell.predictions
+    test, adjusted = cell.predictions, adjusted_p_values(study, results)
     model = one_model(
         test,
         page,
@@ -69,7 +70,8 @@ def study_page(
         results=[_result_line(result) for result in results],
         what_was_run=_what_was_run(config, study),
         notes=_notes(study),
-        differences=[_difference_line(result) for result in results if result.against],
+        differences=[_difference_line(result, adjusted) for result in results if result.against],
+        correction=CORRECTIONS[study.family.correction] if adjusted else "",
         roc_fraction=study.fractions[0],
         roc=[RocLine(result.arm.title, pooled_roc(result.cells)) for result in first],
         judged=[model.judged],
@@ -94,13 +96,14 @@ def _result_line(result: ArmResult) -> ResultLine:
     )
 
 
-def _difference_line(result: ArmResult) -> DifferenceLine:
+def _difference_line(result: ArmResult, adjusted: Mapping[tuple[str, float], float]) -> DifferenceLine:
     return DifferenceLine(
         arm=result.arm.title,
         fraction=result.fraction,
         num_labelled_patients=result.num_labelled_patients,
         auroc=result.against["auroc"],
         auprc=result.against["auprc"],
+        adjusted_p_value=adjusted.get((result.arm.name, result.fraction)),
     )
 
 

@@ -24,15 +24,17 @@ from echossl.study.efficiency import write_efficiency
 from echossl.study.family import adjusted_p_values, family_text
 from echossl.study.labels_saved import labels_saved
 from echossl.study.pooled import ArmResult
+from echossl.study.record import write_record
 
 
 def summarise(config: StudyConfig, results: list[ArmResult]) -> Path:
-    """Write ``results.csv``, ``summary.md`` and the figure ``label_efficiency`` into the study's folder.
+    """Write ``results.csv``, ``study.json``, ``summary.md`` and the figure ``label_efficiency`` of a study.
 
     Returns:
         The path of ``summary.md``.
     """
     write_results(list(_result_rows(config, results)), config.out / "results.csv")
+    write_record(config)
     path = config.out / "summary.md"
     write_text(path, summary_text(config, results))
     write_efficiency(results, config.out)  # the largest, and the least that would be missed on a full disk

@@ -1,15 +1,28 @@
 """A page from whatever a path holds: a hand-made table, a run, a study, a demo; a wrong path is refused."""
 
+import json
+import re
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from small_study import DRAWS, FRACTIONS
+from typer.testing import CliRunner
 
+from echossl.cli import app
 from echossl.config.report import ReportConfig
+from echossl.config.study import StudyConfig
 from echossl.errors import UserError
 from echossl.evaluation import Predictions
 from echossl.evaluation.tables import TableColumns
+from echossl.study.folder_page import folder_page
 from echossl.study.own_scores import as_probabilities, assess_own
+from echossl.study.pooled import collect
 from echossl.study.report import checklist_of, report_of
+from echossl.study.summary import summarise
 
 QUICK = ReportConfig(resamples=100)
 
@@ -87,3 +100,89 @@ def test_without_validation_a_run_is_judged_at_one_half_and_says_so():
     assert point.figures["sensitivity"].value == pytest.approx(2 / 3)
     assert "points" not in found.missing
     assert found.calibration is not None
+
+
+def _keep(run, count):
+    """As many validation patients of each class as a larger label budget would have left."""
+    labels = np.arange(2 * count) % 2
+    names = [f"v{row}" for row in range(2 * count)]
+    table = pd.DataFrame({"patient_id": names, "study_id": names, "split": "val", "severe_as": labels})
+    table.assign(severe_as_score=labels - 0.7).to_csv(run / "validation.csv", index=False)
+
+
+def test_a_run_is_judged_where_its_own_validation_says(tmp_path):
+    path = tmp_path / "predictions.csv"
+    path.touch()
+    _keep(tmp_path, 10)
+    found = assess_own(own_of(path), QUICK, None)
+    assert [point.rule for point in found.points] == ["sensitivity 90 %", "specificity 90 %", "youden"]
+    # of log odds -0.7 and 0.3, in probabilities like those that are judged
+    assert found.points[0].threshold == pytest.approx(1 / (1 + np.exp(-0.3)))
+    assert found.points[0].chosen_on == "val"
+    assert "10 positive and 10 negative studies" in found.notes[0]
+    fitted = assess_own(own_of(path), QUICK.model_copy(update={"recalibrate": "temperature"}), None)
+    assert fitted.calibration.probabilities == "temperature on split 'val'"
+    assert fitted.points[0].threshold == pytest.approx(0.3)
+    _keep(tmp_path, 4)
+    found = assess_own(own_of(path), QUICK, None)
+    assert [point.threshold for point in found.points] == [0.5]
+    assert "judged at a probability of one half" in found.notes[0]
+    assert "4 positive and 4 negative studies of the label budget, expected 10 of each" in found.notes[0]
+
+
+def own_of(path):
+    return replace(own([-2.0, -1.0, 0.5, -0.1, 1.0, 3.0]), source=str(path))
+
+
+@pytest.fixture(scope="module")
+def sweep(finished, tmp_path_factory):
+    """The folder of a finished study with its table, as echossl sweep leaves it."""
+    folder = tmp_path_factory.mktemp("sweep") / "out"
+    shutil.copytree(finished / "out", folder)
+    content = yaml.safe_load((finished / "study.yaml").read_text()) | {"out": str(folder)}
+    config = StudyConfig.model_validate(content)
+    summarise(config, collect(config))
+    return folder
+
+
+def test_a_sweep_folder_becomes_a_page_with_titles_and_adjusted_p_values(sweep):
+    record = json.loads((sweep / "study.json").read_text())
+    assert record["titles"] == {"pairs": "Pairs", "fresh": "Fresh", "pixels": "Pixels"}
+    assert (record["draws"], record["resamples"], record["confidence"]) == (DRAWS, 200, 0.95)
+    found = CliRunner().invoke(app, ["report", str(sweep)])
+    assert found.exit_code == 0
+    html = (sweep / "report.html").read_text(encoding="utf-8")
+    for part in ("Pairs; Fresh; Pixels", "adjusted by Holm", "2 per fraction, the same for every arm"):
+        assert part in html
+    assert "200 resamples" in html
+    table = pd.read_csv(sweep / "results.csv")
+    adjusted = table[table["metric"] == "auroc_p_value_holm"]
+    assert len(adjusted) == 2 * len(FRACTIONS)
+    cells = re.findall(r'<td data-sort="([^"]+)">p [=&]', html)
+    assert [float(cell) for cell in cells] == pytest.approx(adjusted["value"].tolist())
+    # the smallest budget keeps too few validation patients to fix a threshold, which is said
+    assert re.search(r"Judged at a probability of one half: \S+validation.csv holds \d+ positive", html)
+
+
+def test_a_folder_of_an_earlier_sweep_shows_names(sweep, tmp_path):
+    folder = tmp_path / "before"
+    shutil.copytree(sweep, folder)
+    (folder / "study.json").unlink()
+    page = folder_page(folder, QUICK)
+    assert page.default_arm == "pairs"
+    assert {line.arm for line in page.results} == {"pairs", "fresh", "pixels"}
+    assert all(line.adjusted_p_value is not None for line in page.differences)
+
+
+def test_a_finetune_run_becomes_a_page_with_its_checklist(sweep, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(sweep / "cells" / "pairs" / "fraction1-draw0-seed0", run)
+    assert (run / "validation.csv").is_file()
+    _keep(run, 10)
+    words = ["report", str(run), "resamples=100", "--checklist"]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert "Threshold from val." in html
+    assert "10 positive and 10 negative studies, scored before they were trained on too" in html
+    assert "TRIPOD+AI" in (run / "checklist.md").read_text(encoding="utf-8")
