@@ -23,10 +23,12 @@ import yaml
 
 from echossl.config.evaluation import BootstrapConfig
 from echossl.errors import EchosslError, UserError
-from echossl.evaluation import auroc
+from echossl.evaluation.bootstrap import Difference
+from echossl.evaluation.folds import within_folds
 from echossl.evaluation.multiplicity import Family
 from echossl.evaluation.panel_answers import Answer, answer_rows, join_panels
 from echossl.evaluation.panel_files import read_panels
+from echossl.evaluation.resampling import Clusters, Figures, of_sample, resampled
 from echossl.evaluation.results import (
     ResultRow,
     format_difference,
@@ -108,23 +110,14 @@ def _write_joined(out: Path, paths: Mapping[int, Path]) -> None:
     write_text(out / "result.json", json.dumps({"num_labelled_patients": round(float(labelled))}))
 
 
-def within_folds(predictions: Path) -> float:
-    """Share of the pairs of one fold in which the positive study has the higher score.
-
-    The scores of two folds come from two models. Where their levels differ, the AUROC of all studies is lower
-    than that of either model; this figure knows nothing of levels.
-
-    Args:
-        predictions: of a repeat, as joined.
-    """
-    table = pd.read_csv(predictions)
-    label, score = table.columns[3], table.columns[4]
-    ordered = pairs = 0.0
-    for _, own in table.groupby("fold"):
-        number = float(own[label].sum() * (1 - own[label]).sum())
-        ordered += number * auroc(own[label].to_numpy(), own[score].to_numpy())
-        pairs += number
-    return ordered / pairs
+def level_free(joined: Path, arm: str, fraction: float) -> tuple[Clusters, Figures]:
+    """The patients of an arm's joined predictions, and how well it ranks within single folds."""
+    paths = sorted(joined.glob(f"cells/{arm}/fraction{fraction:g}-draw*/predictions.csv"))
+    names = {"patient_id": str, "study_id": str}
+    tables = [pd.read_csv(path, dtype=names).sort_values(list(names)) for path in paths]
+    label, score = tables[0].columns[3:5]
+    scores, folds = (np.stack([table[name] for table in tables]) for name in (score, "fold"))
+    return Clusters.of(tables[0]["patient_id"]), within_folds(tables[0][label], scores, folds)
 
 
 @dataclass(frozen=True)
@@ -208,25 +201,30 @@ def _counts(judged: Judged) -> str:
         f"({panel.truth.size} studies, {int(panel.truth.sum())} positive): {folds} folds, {len(panel.draws)} "
         "repeats. The pre-training of a fold sees its training patients alone.\n\n"
         f"AUROC of all studies, mean over the repeats, with {config.confidence:.0%} intervals "
-        f"({config.resamples} resamples of whole patients, and of repeats). In brackets: pairs of studies of "
-        "one fold alone."
+        f"({config.resamples} resamples of whole patients, and of repeats). In brackets: of pairs of studies "
+        "of one fold alone, so that levels of scores, which differ from fold to fold, do not matter."
     )
 
 
 def _figures(judged: Judged, arm: str) -> str:
     cells = []
     for fraction in judged.fractions:
-        answer = judged.answer(COMPARISONS[0][0], arm, fraction)
-        paths = judged.joined.glob(f"cells/{arm}/fraction{fraction:g}-*/predictions.csv")
-        within = float(np.mean([within_folds(path) for path in paths]))
-        cells.append(f"{format_interval(answer.figure.interval)} [{within:.3f}]")
+        interval = judged.answer(COMPARISONS[0][0], arm, fraction).figure.interval
+        clusters, figures = level_free(judged.joined, arm, fraction)
+        within = float(of_sample(figures, clusters)[0])
+        cells.append(f"{format_interval(interval)} [{within:.3f}]")
     return " | ".join(cells)
 
 
 def _gap(judged: Judged, first: str, second: str, fraction: float) -> str:
     found = judged.answer(first, second, fraction).against
     assert found is not None
-    return f"{format_difference(found)}, adjusted {format_p_value(judged.holm[first, second, fraction])}"
+    holm = format_p_value(judged.holm[first, second, fraction])
+    parts = [level_free(judged.joined, arm, fraction) for arm in (first, second)]
+    values = [of_sample(figures, clusters)[0] for clusters, figures in parts]
+    samples = [resampled(figures, clusters, judged.config)[0] for clusters, figures in parts]
+    within = Difference.of(values[0] - values[1], samples[0] - samples[1], judged.config.confidence)
+    return f"{format_difference(found)}, adjusted {holm} [{format_difference(within)}]"
 
 
 def pool_check(folder: Path, study: Path, out: Path, config: BootstrapConfig) -> str:
