@@ -1,6 +1,7 @@
 """Operating points of one split, with their thresholds fixed on the validation split."""
 
 import numpy as np
+import numpy.typing as npt
 
 from echossl.config.evaluation import EvaluationConfig, parse_point
 from echossl.errors import UserError
@@ -40,17 +41,27 @@ def judged_points(
     return tuple(_judged(point, predictions, clusters, config) for point in points)
 
 
-def _judged(
-    point: OperatingPoint, predictions: Predictions, clusters: Clusters, config: EvaluationConfig
-) -> PointResult:
-    refuse_own_studies(f"threshold for {point.rule}", point.split, point.patients, predictions)
-    called, positive = predictions.scores >= point.threshold, predictions.labels == 1
-    counts = {
+def confusion_counts(called: npt.NDArray[np.bool_], positive: npt.NDArray[np.bool_]) -> dict[str, int]:
+    """How many rows were called right and wrong.
+
+    Args:
+        called: whether a row is called positive, (n,).
+        positive: whether it is, (n,).
+    """
+    return {
         "true_positives": int(np.sum(called & positive)),
         "false_negatives": int(np.sum(~called & positive)),
         "false_positives": int(np.sum(called & ~positive)),
         "true_negatives": int(np.sum(~called & ~positive)),
     }
+
+
+def _judged(
+    point: OperatingPoint, predictions: Predictions, clusters: Clusters, config: EvaluationConfig
+) -> PointResult:
+    refuse_own_studies(f"threshold for {point.rule}", point.split, point.patients, predictions)
+    called, positive = predictions.scores >= point.threshold, predictions.labels == 1
+    counts = confusion_counts(called, positive)
     method = "percentile" if config.method == "delong" else config.method
     figures = operating_figures(predictions.labels, called, prevalence=config.prevalence)
     found = figure_intervals(figures, clusters, config, method=method)

@@ -11,6 +11,7 @@ from echossl.evaluation import Predictions
 from echossl.evaluation.assess import assess
 from echossl.evaluation.assessment import Assessment, Figure, PointResult
 from echossl.evaluation.beside import kept_validation
+from echossl.evaluation.points import confusion_counts
 from echossl.evaluation.thresholds import OperatingPoint, judge
 
 HALF = OperatingPoint("probability 50 %", 0.5, "no study: one half, fixed beforehand", frozenset())
@@ -51,11 +52,6 @@ def assess_own(predictions: Predictions, config: EvaluationConfig, table: pd.Dat
 def _at_half(predictions: Predictions, config: EvaluationConfig) -> PointResult:
     figures = judge(HALF, predictions, config, prevalence=config.prevalence)
     called, positive = predictions.scores >= HALF.threshold, predictions.labels == 1
-    counts = {
-        "true_positives": int((called & positive).sum()),
-        "false_negatives": int((~called & positive).sum()),
-        "false_positives": int((called & ~positive).sum()),
-        "true_negatives": int((~called & ~positive).sum()),
-    }
+    counts = confusion_counts(called, positive)
     named = {name: Figure.by("percentile", figure) for name, figure in figures.items()}
     return PointResult(HALF.rule, HALF.threshold, HALF.split, counts, named)
