@@ -111,6 +111,21 @@ class ViTConfig(NetworkConfig):
         return self
 
 
+class ResNet50Config(NetworkConfig):
+    """ResNet-50 of torchvision (He et al., arXiv 1512.03385), for still pictures; timm names it alike."""
+
+    name: Literal["resnet50"] = "resnet50"
+
+
+class SwinV2Config(NetworkConfig):
+    """Swin transformer, version 2, of torchvision (Liu et al., arXiv 2111.09883), for still pictures."""
+
+    name: Literal["swin_v2_t", "swin_v2_s", "swin_v2_b"] = "swin_v2_t"
+    stochastic_depth: float = Field(
+        0.2, ge=0, lt=1, description="Chance that the last block is left out in training; earlier ones less."
+    )
+
+
 class X3DConfig(NetworkConfig):
     """X3D of pytorchvideo (Feichtenhofer, arXiv 2004.04730): one network, three sizes of published input."""
 
@@ -140,6 +155,8 @@ StreamConfig = Annotated[
     | MViTConfig
     | Swin3DConfig
     | ViTConfig
+    | ResNet50Config
+    | SwinV2Config
     | X3DConfig
     | DeepResNetConfig
     | SlowFastConfig,

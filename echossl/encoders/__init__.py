@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from echossl.encoders.base import Encoder, EncoderMetadata
 from echossl.encoders.compact3d import Compact3D
+from echossl.encoders.picture_networks import ResNet50, SwinV2
 from echossl.encoders.pytorchvideo_networks import X3D, DeepResNet, SlowFast
 from echossl.encoders.r3d import R3D18
 from echossl.encoders.torchvision_networks import S3D, FactorisedResNet, MViT, Swin3D
@@ -28,6 +29,10 @@ ENCODERS: dict[str, Callable[[EncoderMetadata], Encoder]] = {
     "mvit_v2_s": MViT,
     "swin3d_t": Swin3D,
     "vit": VisionTransformer,
+    "resnet50": ResNet50,
+    "swin_v2_t": SwinV2,
+    "swin_v2_s": SwinV2,
+    "swin_v2_b": SwinV2,
     "x3d_xs": X3D,
     "x3d_s": X3D,
     "x3d_m": X3D,

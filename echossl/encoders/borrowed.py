@@ -57,8 +57,7 @@ class BorrowedEncoder(Encoder):
         self.limits.require(self.metadata.architecture.name, *clips.shape[2:])
 
 
-def first_convolutions(network: nn.Module) -> list[Conv3d]:
+def first_convolutions(network: nn.Module) -> list[Conv3d | nn.Conv2d]:
     """The convolutions that see the picture itself; SlowFast has two."""
-    return [
-        layer for layer in network.modules() if isinstance(layer, Conv3d) and layer.in_channels == COLOURS
-    ]
+    kinds = (Conv3d, nn.Conv2d)
+    return [layer for layer in network.modules() if isinstance(layer, kinds) and layer.in_channels == COLOURS]

@@ -84,7 +84,7 @@ def use_own_convolutions(network: nn.Module) -> None:
             layer.__class__ = Conv3d
 
 
-def take_grey(layer: nn.Conv3d) -> None:
+def take_grey(layer: nn.Conv3d | nn.Conv2d) -> None:
     """Make a first convolution take one channel, in place, by summing its weights over its channels.
 
     What comes out for a grey picture is what came out for the same picture in all channels.

@@ -13,17 +13,20 @@ class ClipLimits:
         least_frames: fewest frames.
         least_pixels: smallest height and width.
         frames_multiple: the number of frames has to be a multiple of this.
+        most_frames: most frames; None sets no limit.
     """
 
     least_frames: int = 1
     least_pixels: int = 1
     frames_multiple: int = 1
+    most_frames: int | None = None
 
     def nearest_frames(self, num_frames: int) -> int:
         """The number of frames closest to ``num_frames`` that the network can take."""
         multiples = max(1, round(num_frames / self.frames_multiple))
         least = -(-self.least_frames // self.frames_multiple)  # rounded up
-        return self.frames_multiple * max(multiples, least)
+        nearest = self.frames_multiple * max(multiples, least)
+        return nearest if self.most_frames is None else min(nearest, self.most_frames)
 
     def require(self, name: str, num_frames: int, height: int, width: int) -> None:
         """Refuse clips that the network cannot take.
@@ -50,6 +53,8 @@ class ClipLimits:
             rules.append(f"a multiple of {self.frames_multiple} frames")
         if self.least_frames > 1:
             rules.append(f"at least {self.least_frames} frames")
+        if self.most_frames is not None:
+            rules.append(f"at most {self.most_frames} frame(s)")
         if self.least_pixels > 1:
             rules.append(f"at least {self.least_pixels} x {self.least_pixels} pixels")
         return " and ".join(rules)

@@ -100,7 +100,7 @@ def with_motion(clips: Tensor, normalised: Tensor, architecture: EncoderConfig) 
     return moving if settings.motion == "only" else torch.cat((normalised, moving), dim=1)
 
 
-def take_motion(layer: nn.Conv3d) -> None:
+def take_motion(layer: nn.Conv3d | nn.Conv2d) -> None:
     """Give a first convolution as many channels again, in place, for motion beside what it sees already.
 
     The new weights are drawn from torch's generator with the deviation of those that are there.

@@ -15,6 +15,7 @@ from echossl.encoders.base import Encoder
 from echossl.encoders.checkpoints import Checkpoint, flat_tensors, is_own, read_checkpoint
 from echossl.encoders.matching import Match, match
 from echossl.encoders.motion import motion_of, require_same_motion
+from echossl.encoders.picture_networks import PICTURE_NETWORKS, ResNet50, SwinV2
 from echossl.encoders.pytorchvideo_networks import HUB, hub_module
 from echossl.errors import UserError, first_names
 
@@ -26,6 +27,7 @@ LEAST_SHARE = 0.9
 # mean and standard deviation that all networks of pytorchvideo's model zoo are trained with
 PYTORCHVIDEO_STATISTICS = (0.45, 0.225)
 KINETICS_CLASSES = 400
+IMAGENET_CLASSES = 1000
 # of the colours of ImageNet, over the three; what masked autoencoders, RETFound and DINOv2 were trained with
 IMAGENET_STATISTICS = (0.449, 0.226)
 
@@ -78,7 +80,8 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
 
     The mean and standard deviation of the grey values travel with the weights where they are known: those of
     an echossl file, the published ones of a Kinetics-400 classifier (for grey, the mean of its three
-    colours), and those of ImageNet for files with a token of what is hidden (MAE, RETFound, DINOv2).
+    colours), and those of ImageNet for classifiers of still pictures with its 1000 classes and for files
+    with a token of what is hidden (MAE, RETFound, DINOv2).
     ``metadata`` is replaced to say so and to name the start.
 
     Args:
@@ -107,10 +110,8 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
     _require_share(encoder, source, found)
     encoder.load_state_dict(found.weights, strict=False)
     statistics, whose = checkpoint.statistics, "of the start"
-    if statistics is None and _is_kinetics(found, checkpoint.tensors):
-        statistics, whose = published_statistics(encoder.metadata.architecture.name), "of Kinetics-400"
-    if statistics is None and f"{found.prefix}mask_token" in checkpoint.tensors:
-        statistics, whose = IMAGENET_STATISTICS, "of ImageNet, as of masked pre-training that is published"
+    if statistics is None:
+        statistics, whose = _statistics_told(encoder, found, checkpoint.tensors)
     if statistics is None:
         statistics, whose = own, "of the training clips: the start does not say"
     _record(encoder, source, found, statistics)
@@ -175,7 +176,7 @@ def _read(encoder: Encoder, source: str) -> Checkpoint:
 def _fetch_torchvision(network: str, name: str) -> Checkpoint:
     models = import_module("torchvision.models")
     known: Mapping[str, Any] = {}
-    if network in models.list_models(module=models.video):
+    if network in models.list_models(module=models.video) + list(PICTURE_NETWORKS):
         known = models.get_model_weights(network).__members__
     if name not in known:
         there = ", ".join(f"torchvision:{other}" for other in known) or "none"
@@ -208,10 +209,19 @@ def _fetch(source: str, address: str) -> dict[str, Tensor]:
     return dict(flat_tensors(content))
 
 
-def _is_kinetics(found: Match, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the head that was left out tells the 400 classes of Kinetics apart."""
-    sizes = [tensors[found.prefix + name].shape for name in found.head if name.endswith("weight")]
-    return any(shape and shape[0] == KINETICS_CLASSES for shape in sizes)
+def _statistics_told(
+    encoder: Encoder, found: Match, tensors: Mapping[str, Tensor]
+) -> tuple[tuple[float, float] | None, str]:
+    """Statistics that the head that was left out, or a token of what is hidden, lets one tell; whose."""
+    shapes = [tensors[found.prefix + name].shape for name in found.head if name.endswith("weight")]
+    classes = {shape[0] for shape in shapes if shape}
+    name = encoder.metadata.architecture.name
+    if KINETICS_CLASSES in classes:
+        return published_statistics(name), "of Kinetics-400"
+    is_classifier = IMAGENET_CLASSES in classes and isinstance(encoder, ResNet50 | SwinV2)
+    if is_classifier or f"{found.prefix}mask_token" in tensors:
+        return IMAGENET_STATISTICS, "of ImageNet"
+    return None, ""
 
 
 def _require_share(encoder: Encoder, source: str, found: Match) -> None:

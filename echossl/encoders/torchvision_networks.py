@@ -64,7 +64,7 @@ class Swin3D(BorrowedEncoder):
     def __init__(self, metadata: EncoderMetadata) -> None:
         settings = settings_of(metadata, Swin3DConfig)
         network = _network(settings.name)
-        _scale_stochastic_depth(network, settings.stochastic_depth)
+        scale_stochastic_depth(network, settings.stochastic_depth)
         network.head = nn.Identity()
         super().__init__(metadata, network, dim=768, limits=ClipLimits())
 
@@ -129,7 +129,7 @@ class MViT(BorrowedEncoder):
         return stages
 
 
-def _scale_stochastic_depth(network: nn.Module, last: float) -> None:
+def scale_stochastic_depth(network: nn.Module, last: float) -> None:
     """Set the last block's chance of being left out, and in proportion those of the blocks before it."""
     layers = [layer for layer in network.modules() if type(layer).__name__ == "StochasticDepth"]
     for number, layer in enumerate(layers):

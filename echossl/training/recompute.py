@@ -21,6 +21,9 @@ BLOCKS = frozenset(
         "MultiscaleBlock",  # torchvision: mvit_v2_s
         "SwinTransformerBlock",  # torchvision: swin3d_t
         "PatchMerging",
+        "SwinTransformerBlockV2",  # torchvision: swin_v2_t and larger
+        "PatchMergingV2",
+        "Bottleneck",  # torchvision: resnet50
         "TransformerBlock",  # vit
         "ResNetBasicStem",  # pytorchvideo
         "ResBlock",

@@ -18,12 +18,13 @@ from echossl.encoders.export import export_encoder
 from echossl.encoders.files import METADATA_KEY, save_encoder, write_weights
 from echossl.encoders.matching import match
 from echossl.encoders.motion import motion
+from echossl.encoders.picture_networks import PICTURE_NETWORKS
 from echossl.encoders.pytorchvideo_networks import HUB
 from echossl.encoders.start import load_start
 from echossl.errors import UserError
 from echossl.saliency.methods import grad_cam
 
-NETWORKS = sorted(set(ENCODERS) - {"two_stream"})
+NETWORKS = sorted(set(ENCODERS) - {"two_stream", *PICTURE_NETWORKS})
 SMALL = [Compact3DConfig, R3D18Config]
 
 
