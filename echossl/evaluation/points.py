@@ -31,14 +31,9 @@ def judged_points(
     Raises:
         UserError: if the splits share a patient, or counts are asked for intervals of clustered studies.
     """
-    if config.proportions != "bootstrap" and predictions.num_patients < predictions.labels.size:
-        raise UserError(
-            f"{predictions.source}: proportions={config.proportions} takes studies for independent, but "
-            f"{predictions.labels.size} studies are of {predictions.num_patients} patients; "
-            "take proportions=bootstrap"
-        )
+    _refuse_clustered_counts(predictions, config)
     points = [choose(validation, *parse_point(text)) for text in config.operating_points]
-    return tuple(_judged(point, predictions, clusters, config) for point in points)
+    return tuple(judged_point(point, predictions, clusters, config) for point in points)
 
 
 def confusion_counts(called: npt.NDArray[np.bool_], positive: npt.NDArray[np.bool_]) -> dict[str, int]:
@@ -56,9 +51,21 @@ def confusion_counts(called: npt.NDArray[np.bool_], positive: npt.NDArray[np.boo
     }
 
 
-def _judged(
+def judged_point(
     point: OperatingPoint, predictions: Predictions, clusters: Clusters, config: EvaluationConfig
 ) -> PointResult:
+    """One operating point by every setting of the intervals: method, strata and ``proportions``.
+
+    Args:
+        point: a threshold and the split and patients on which it was fixed.
+        predictions: of another split with both classes.
+        clusters: its patients, from :func:`echossl.evaluation.discrimination.clusters_of`.
+        config: of the intervals, with the prevalence.
+
+    Raises:
+        UserError: if the splits share a patient, or counts are asked for intervals of clustered studies.
+    """
+    _refuse_clustered_counts(predictions, config)
     refuse_own_studies(f"threshold for {point.rule}", point.split, point.patients, predictions)
     called, positive = predictions.scores >= point.threshold, predictions.labels == 1
     counts = confusion_counts(called, positive)
@@ -69,6 +76,16 @@ def _judged(
     if config.proportions != "bootstrap":
         named |= {name: _from_counts(counts, name, config) for name in SHARES}
     return PointResult(point.rule, point.threshold, point.split, counts, named)
+
+
+def _refuse_clustered_counts(predictions: Predictions, config: EvaluationConfig) -> None:
+    if config.proportions != "bootstrap" and predictions.num_patients < predictions.labels.size:
+        raise UserError(
+            f"{predictions.source}: proportions={config.proportions} takes {predictions.unit} for "
+            f"independent, but {predictions.labels.size} {predictions.unit} are of "
+            f"{predictions.num_patients} patients; "
+            "take proportions=bootstrap"
+        )
 
 
 def _from_counts(counts: dict[str, int], name: str, config: EvaluationConfig) -> Figure:
