@@ -106,8 +106,12 @@ class Hardware:
             compile_encoders(module, may_fail=self.compile_may_fail)
         if self.checkpoint_activations:
             recompute_activations(module)
-        # memory_format is documented, but missing from the type stubs
-        return module.to(device=self.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+        module = module.to(device=self.device)
+        for parameter in module.parameters():
+            # all at once, as Module.to has it, is refused where kernels of pictures, which have 4 axes, are
+            if parameter.ndim == 5:
+                parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
+        return module
 
 
 def _compiles(config: HardwareConfig, device: torch.device) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from echossl.config.encoder import EncoderConfig
 from echossl.config.objective import MaskedConfig
+from echossl.config.training import HardwareConfig
 from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
@@ -17,6 +18,7 @@ from echossl.encoders.picture_networks import PICTURE_NETWORKS
 from echossl.encoders.start import load_start
 from echossl.errors import UserError
 from echossl.objectives import build_objectives
+from echossl.training.hardware import Hardware
 
 SIZE = 64
 
@@ -130,3 +132,10 @@ def test_masked_pictures_train_it(name: str) -> None:
     loss.backward()
     assert loss.isfinite()
     assert all(value.grad is not None for value in encoder.parameters())
+
+
+@pytest.mark.parametrize("name", ["vit", "resnet50"])
+def test_networks_with_kernels_of_pictures_are_placed(name: str) -> None:
+    more = {"width": 32, "heads": 2, "depth": 1, "patch_frames": 1} if name == "vit" else {}
+    placed = Hardware.resolve(HardwareConfig(device="cpu", precision="fp32")).place(make(name, **more))
+    assert placed(torch.rand(1, 3, 1, SIZE, SIZE)).shape == (1, placed.dim)
