@@ -58,7 +58,9 @@ class Conv3d(nn.Conv3d):
     def _with_the_middle(self, clips: Tensor) -> Tensor:
         frames, rows, columns = (int(amount) for amount in self.padding)
         middle = self.weight[:, :, frames : frames + 1]
-        return F.conv3d(clips, middle, self.bias, self.stride, (0, rows, columns), 1, self.groups)
+        # beforehand, as the frame may be hardly longer than the kernel
+        padded = F.pad(clips, (columns, columns, rows, rows))
+        return F.conv3d(padded, middle, self.bias, self.stride, 0, 1, self.groups)
 
     def _with_black_borders(self, clips: Tensor) -> Tensor:
         frames, rows, columns = (int(amount) for amount in self.padding)

@@ -59,7 +59,7 @@ class Plain(Encoder):
     """No batch norm: clips are encoded independently of each other. Dropout draws random numbers."""
 
     def __init__(self, *, dropout: float = 0.0) -> None:
-        architecture = Compact3DConfig(width=4)
+        architecture = Compact3DConfig(width=4, motion="only")  # said, not done: the clips are noise
         super().__init__(
             EncoderMetadata(architecture=architecture, clip=ClipConfig(num_frames=8), size=8), dim=5
         )
