@@ -53,6 +53,8 @@ def assess(
     points = _points(judged, validation, clusters, config, missing)
     if told and not points:
         missing["points"] = told
+    if not points:
+        _say_what_has_no_effect(config, missing)
     calibration, decision = _probabilities(judged, validation, clusters, config, missing, told)
     others = pd.DataFrame({"patient_id": []}) if table is None else table
     places = np.linspace(0, 1, CURVE_POINTS)
@@ -69,9 +71,9 @@ def assess(
         points=points,
         calibration=calibration,
         decision=decision,
-        subgroups=subgroups_of(judged, others, config),
-        correlations=correlations_of(judged, others, config),
-        grades=grades_of(judged, others, config),
+        subgroups=subgroups_of(judged, others, config, missing),
+        correlations=correlations_of(judged, others, config, missing),
+        grades=grades_of(judged, others, config, missing),
         missing=missing,
         config=config,
         unit=judged.unit,
@@ -112,6 +114,17 @@ def _points(
         )
         return ()
     return judged_points(judged, validation, clusters, config)
+
+
+def _say_what_has_no_effect(config: EvaluationConfig, missing: dict[str, str]) -> None:
+    """Settings of operating points where there are none."""
+    given: dict[str, float | str | None] = {"prevalence": config.prevalence}
+    if config.proportions != "bootstrap":
+        given["proportions"] = config.proportions
+    idle = [f"{name}={value}" for name, value in given.items() if value is not None]
+    if idle:
+        reason = missing.get("points", "none is asked for")
+        missing["points"] = f"{reason}; without them no effect of {', '.join(idle)}"
 
 
 def _probabilities(

@@ -12,6 +12,7 @@ from echossl.evaluation.assess import assess
 from echossl.evaluation.assessment import Assessment
 from echossl.evaluation.beside import kept_validation
 from echossl.evaluation.cuts import SCORE_SUFFIX, cuts_of
+from echossl.evaluation.joined import paths_as_in
 from echossl.evaluation.study import Predictions, predictions_of
 from echossl.evaluation.summaries import (
     Summary,
@@ -163,8 +164,12 @@ def _joined(
     own = [name for name in table.columns if name in wanted and name not in manifest]
     if not own:
         return manifest
-    keys = ["patient_id", "study_id"]
-    if "study_id" not in manifest:
-        raise UserError(f"{path}: {', '.join(own)} of the table needs a manifest with study_id; it has none")
+    # of videos study_id is the path
+    is_of_videos = table.attrs["unit"] == "videos"
+    keys = ["patient_id", "path" if is_of_videos else "study_id"]
+    if keys[1] not in manifest:
+        raise UserError(f"{path}: {', '.join(own)} of the table needs a manifest with {keys[1]}; it has none")
     text = manifest.assign(**{key: manifest[key].astype(str) for key in keys})
+    if is_of_videos:
+        text = text.assign(path=paths_as_in(manifest, table["path"].tolist()))
     return text.merge(table[[*keys, *own]], on=keys, how="left")

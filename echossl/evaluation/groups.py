@@ -11,10 +11,12 @@ from echossl.data.class_maps import CLASS_MAPS
 from echossl.data.severity import GRADES
 from echossl.errors import UserError
 from echossl.evaluation.assessment import Correlation, Figure, GradeScores, Subgroup
+from echossl.evaluation.auc import Floats
 from echossl.evaluation.correlation import weighted_spearman
-from echossl.evaluation.discrimination import auroc_figure
+from echossl.evaluation.discrimination import auroc_figure, clusters_of
 from echossl.evaluation.intervals import figure_intervals
-from echossl.evaluation.resampling import Clusters, figure_of
+from echossl.evaluation.joined import SeveralValuesError, of_studies
+from echossl.evaluation.resampling import figure_of
 from echossl.evaluation.study import Predictions
 
 MEASUREMENTS = ("peak_velocity_m_per_s", "mean_gradient_mmhg", "valve_area_cm2")
@@ -25,62 +27,41 @@ MOST_GROUPS = 6
 UNKNOWN = "not known"
 
 
-def of_studies(predictions: Predictions, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of a table as one row per study of the predictions, as text, empty where not known.
-
-    Args:
-        predictions: the studies.
-        table: rows of videos or studies with ``patient_id`` and, unless a patient is a study, ``study_id``.
-        columns: those wanted.
-
-    Raises:
-        UserError: if a column is missing, no study is in the table, or a study has several values.
-    """
-    missing = [name for name in columns if name not in table]
-    if missing:
-        found = ", ".join(str(name) for name in table.columns)
-        raise UserError(f"{predictions.source}: no column {', '.join(missing)} in its table; found {found}")
-    patients = table["patient_id"].astype(str)
-    studies = table["study_id"].astype(str) if "study_id" in table else patients
-    # a table without study_id says the same of all studies of a patient
-    wanted = predictions.studies if "study_id" in table else predictions.patients
-    keys = list(zip(predictions.patients.tolist(), wanted.tolist(), strict=True))
-    known = pd.MultiIndex.from_arrays([patients, studies.where(studies != "", patients)])
-    if columns and not set(keys) & set(known):
-        raise UserError(
-            f"{predictions.source}: none of its studies is in the manifest; patient_id and study_id of both "
-            "must be the same"
-        )
-    cells = {name: _one_each(table[name], known, keys, name) for name in columns}
-    return pd.DataFrame(cells, columns=list(columns))
+def _agreeing(
+    predictions: Predictions, table: pd.DataFrame, columns: Sequence[str], part: str, missing: dict[str, str]
+) -> list[str]:
+    """Columns that nobody asked for, but those that differ within a study, which ``missing`` then says."""
+    kept = []
+    for name in columns:
+        try:
+            of_studies(predictions, table, [name])
+        except SeveralValuesError as error:
+            _note(missing, part, str(error))
+        else:
+            kept.append(name)
+    return kept
 
 
-def _one_each(column: pd.Series, known: pd.MultiIndex, keys: list[tuple[str, str]], name: str) -> list[str]:
-    text = column.astype(object).where(column.notna(), "").map(_written)
-    values: dict[tuple[str, str], str] = {}
-    wanted = set(keys)
-    for key, cell in zip(known, text, strict=True):
-        if key in wanted and cell and values.setdefault(key, cell) != cell:
-            raise UserError(
-                f"column {name}: videos of one study have {values[key]!r} and {cell!r}; scores are by study, "
-                "so choose a column with one value for each study"
-            )
-    return [values.get(key, "") for key in keys]
-
-
-def _written(cell: object) -> str:
-    """A cell as text; 1.0 is written 1, as where no cell of its column is empty."""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()
+def _note(missing: dict[str, str], part: str, reason: str) -> None:
+    told = missing.get(part, "")
+    if reason not in told:
+        missing[part] = f"{told}; {reason}" if told else reason
 
 
 def subgroups_of(
-    predictions: Predictions, table: pd.DataFrame, config: EvaluationConfig
+    predictions: Predictions, table: pd.DataFrame, config: EvaluationConfig, missing: dict[str, str]
 ) -> tuple[Subgroup, ...]:
-    """The AUROC within each group of each column; discordant grades apart wherever they are marked."""
-    marked = DISCORDANT in table and DISCORDANT not in config.subgroups
-    columns = [*config.subgroups, DISCORDANT] if marked else list(config.subgroups)
+    """The AUROC within each group of each column; discordant grades apart wherever they are marked.
+
+    ``missing`` is told of a mark that differs within a study, as :func:`correlations_of` and
+    :func:`grades_of` tell it of the columns that they take by themselves.
+
+    Raises:
+        UserError: if a column that is asked for is missing or has several values in a study.
+    """
+    columns = list(config.subgroups)
+    if DISCORDANT in table and DISCORDANT not in columns:
+        columns += _agreeing(predictions, table, [DISCORDANT], "subgroups", missing)
     cells = of_studies(predictions, table, columns)
     found = []
     for column in columns:
@@ -105,7 +86,7 @@ def subgroups_of(
 
 def _groups(cells: pd.Series) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     known = (cells != "").to_numpy()
-    numbers = pd.to_numeric(cells.where(known), errors="coerce").to_numpy(np.float64)
+    numbers = _numbers(cells)
     if np.isfinite(numbers[known]).all() and np.unique(numbers[known]).size > MOST_GROUPS:
         middle = float(np.median(numbers[known]))
         yield f"at most {middle:g}", known & (numbers <= middle)
@@ -118,19 +99,41 @@ def _groups(cells: pd.Series) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
 
 
 def correlations_of(
-    predictions: Predictions, table: pd.DataFrame, config: EvaluationConfig
+    predictions: Predictions, table: pd.DataFrame, config: EvaluationConfig, missing: dict[str, str]
 ) -> tuple[Correlation, ...]:
     """Spearman's correlation of the score with every measurement.
 
     Raises:
-        UserError: if a column that is asked for is missing or holds what is no number.
+        UserError: if a column that is asked for is missing, has several values in a study or holds what is no
+            number; of columns that are taken because they are there ``missing`` is told instead.
     """
-    asked = config.correlate
-    columns = [name for name in MEASUREMENTS if name in table] if asked is None else list(asked)
-    grade_column = _grade_column(table, config)
+    columns = list(config.correlate or ())
+    if config.correlate is None:
+        there = [name for name in MEASUREMENTS if name in table]
+        columns = _agreeing(predictions, table, there, "correlations", missing)
+    grade_column = _grade_column(predictions, table, config, missing)
     cells = of_studies(predictions, table, [*columns, *([grade_column] if grade_column else [])])
+    if config.correlate is None:
+        columns = _numeric(cells, columns, missing)
     found = [_correlation(predictions, cells, name, grade_column, config) for name in columns]
     return tuple(one for one in found if one is not None)
+
+
+def _numeric(cells: pd.DataFrame, columns: Sequence[str], missing: dict[str, str]) -> list[str]:
+    """Columns that nobody asked for, without those that hold words, which ``missing`` then says."""
+    kept = []
+    for name in columns:
+        known = cells[name] != ""
+        if np.isfinite(_numbers(cells[name])[known]).all():
+            kept.append(name)
+        else:
+            _note(missing, "correlations", f"column {name}: holds what is no number")
+    return kept
+
+
+def _numbers(cells: pd.Series) -> Floats:
+    numbers: Floats = pd.to_numeric(cells.where(cells != ""), errors="coerce").to_numpy(np.float64)
+    return numbers
 
 
 def _correlation(
@@ -142,14 +145,14 @@ def _correlation(
 ) -> Correlation | None:
     """None for a column that says nothing of these studies."""
     known = (cells[name] != "").to_numpy()
-    values = pd.to_numeric(cells[name].where(known), errors="coerce").to_numpy(np.float64)
+    values = _numbers(cells[name])
     if not np.isfinite(values[known]).all():
         raise UserError(f"column {name}: holds what is no number; correlate measurements only")
     if not known.any():
         return None
     part, values = predictions.take(np.flatnonzero(known)), values[known]
     method = "percentile" if config.method == "delong" else config.method
-    clusters = Clusters.of(part.patients)
+    clusters = clusters_of(part, config)
     (interval,) = figure_intervals(
         figure_of(weighted_spearman, values, part.scores), clusters, config, method=method
     )
@@ -165,9 +168,15 @@ def _correlation(
     )
 
 
-def grades_of(predictions: Predictions, table: pd.DataFrame, config: EvaluationConfig) -> GradeScores | None:
-    """Scores by grade; None without a column of grades."""
-    column = _grade_column(table, config)
+def grades_of(
+    predictions: Predictions, table: pd.DataFrame, config: EvaluationConfig, missing: dict[str, str]
+) -> GradeScores | None:
+    """Scores by grade; None without a column of grades.
+
+    Raises:
+        UserError: if a column that is asked for is missing or has several values in a study.
+    """
+    column = _grade_column(predictions, table, config, missing)
     if column is None:
         return None
     cells = of_studies(predictions, table, [column])[column]
@@ -180,5 +189,9 @@ def grades_of(predictions: Predictions, table: pd.DataFrame, config: EvaluationC
     return GradeScores(column, scores)
 
 
-def _grade_column(table: pd.DataFrame, config: EvaluationConfig) -> str | None:
-    return config.grades or (GRADE_COLUMN if GRADE_COLUMN in table else None)
+def _grade_column(
+    predictions: Predictions, table: pd.DataFrame, config: EvaluationConfig, missing: dict[str, str]
+) -> str | None:
+    if config.grades or GRADE_COLUMN not in table:
+        return config.grades
+    return GRADE_COLUMN if _agreeing(predictions, table, [GRADE_COLUMN], "grades", missing) else None

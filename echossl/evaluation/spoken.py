@@ -87,7 +87,14 @@ def _assessment_lines(answer: Assessment) -> Iterator[str]:
         yield f"  {answer.column} by its name follows {answer.classes}"
 
 
-PARTS = {"points": "operating points", "calibration": "calibration", "decision": "decision curve"}
+PARTS = {
+    "points": "operating points",
+    "calibration": "calibration",
+    "decision": "decision curve",
+    "subgroups": "subgroups by a column",
+    "correlations": "correlation with a column",
+    "grades": "scores by grade",
+}
 
 
 def _summary_lines(answer: Summary) -> Iterator[str]:
@@ -175,10 +182,24 @@ def result_rows(answers: Sequence[Answer]) -> list[ResultRow]:
         else:
             blank = ResultRow(answer.split, "", 0.0, answer.counts.patients, answer.counts.positive_patients)
         rows += [blank.with_interval(name + suffix, figure) for name, figure in _named(answer)]
+        if isinstance(answer, Assessment):
+            rows += list(_rows_of_parts(answer, suffix))
     return rows
 
 
+def _rows_of_parts(answer: Assessment, suffix: str) -> Iterator[ResultRow]:
+    """Figures of some of the studies, with their own counts; how many patients are positive is not known."""
+    for group in answer.subgroups:
+        if group.auroc:
+            blank = ResultRow(answer.split, "", 0.0, group.patients, None)
+            yield blank.with_interval(f"auroc[{group.column}={group.group}]{suffix}", group.auroc)
+    for one in answer.correlations:
+        blank = ResultRow(answer.split, "", 0.0, one.patients, None)
+        yield blank.with_interval(f"spearman_{one.column}{suffix}", one.spearman)
+
+
 def _named(answer: Answer) -> Iterator[tuple[str, Figure]]:
+    """Figures of all studies of the split."""
     yield from answer.figures.items()
     if isinstance(answer, Summary):
         return
@@ -186,10 +207,6 @@ def _named(answer: Answer) -> Iterator[tuple[str, Figure]]:
         yield from ((f"{name}_at_{_slug(point)}", figure) for name, figure in point.figures.items())
     if answer.calibration:
         yield from answer.calibration.figures.items()
-    for group in answer.subgroups:
-        if group.auroc:
-            yield f"auroc[{group.column}={group.group}]", group.auroc
-    yield from ((f"spearman_{one.column}", one.spearman) for one in answer.correlations)
 
 
 def _slug(point: PointResult) -> str:

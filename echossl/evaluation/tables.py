@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from echossl.data.cells import read_parquet_cells
 from echossl.errors import UserError
 from echossl.evaluation.cuts import SCORE_SUFFIX
 
@@ -62,6 +63,11 @@ def read_table(path: Path, columns: TableColumns | None = None) -> pd.DataFrame:
         table["study_id"] = table["patient_id"]
         table.attrs["has_studies"] = False
     if "path" in table:
+        if names.study is not None:
+            raise UserError(
+                f"{path}: its rows are videos, as its column path says, so --study {names.study} has no "
+                "effect; leave it out"
+            )
         table["study_id"], table.attrs["unit"] = table["path"], "videos"
     if "split" not in table:
         table["split"] = WHOLE
@@ -73,7 +79,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: no such file; give a predictions.csv")
     try:
         # all text: a patient called 007 stays 007, and an empty label is told apart from a wrong one
-        separator = "\t" if path.suffix in {".tsv", ".txt"} else ","
+        separator = "\t" if path.suffix.lower() in {".tsv", ".txt"} else ","
         return pd.read_csv(path, dtype=str, keep_default_na=False, sep=separator)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
@@ -100,15 +106,27 @@ def _renamed(path: Path, table: pd.DataFrame, names: TableColumns) -> pd.DataFra
 def read_manifest_table(path: Path) -> pd.DataFrame:
     """Columns for subgroups and measurements: any table with ``patient_id``, or a Parquet manifest.
 
+    Returns:
+        Its columns as text; ``attrs["folder"]`` is where relative paths start.
+
     Raises:
-        UserError: if there is no such file or it names no patients.
+        UserError: if there is no such file, it is no table or it names no patients.
     """
-    is_parquet = path.suffix == ".parquet" and path.is_file()
-    table = pd.read_parquet(path) if is_parquet else _read(path)
+    is_parquet = path.suffix.lower() == ".parquet" and path.is_file()
+    table = _whole_numbers(read_parquet_cells(path).table) if is_parquet else _read(path)
     if "patient_id" not in table:
         found = ", ".join(str(name) for name in table.columns)
         raise UserError(f"{path}: no column patient_id; found {found}")
+    table.attrs["folder"] = str(path.absolute().parent)
     return table
+
+
+def _whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """1.0 of a measured or marked column is written 1, as where no cell of its column is empty."""
+    others = [name for name in table.columns if name not in {"path", "patient_id", "study_id"}]
+    return table.assign(
+        **{name: table[name].str.replace(r"^(-?\d+)\.0$", r"\1", regex=True) for name in others}
+    )
 
 
 def key_faults(table: pd.DataFrame) -> list[str]:
