@@ -17,7 +17,10 @@ CARD_NAME = "MODEL_CARD.md"
 TITLE = "# Model card: "
 RESEARCH_USE = "**Research use only.** Not a medical device; not for diagnosis or treatment."
 # settings that name files or the machine, or say nothing about the weights
-LEFT_OUT = ("data", "out", "start", "hardware", "wandb", "tensorboard", "log_every", "keep_checkpoints")
+LEFT_OUT = (
+    *("data", "fusion", "out", "start"),
+    *("hardware", "wandb", "tensorboard", "log_every", "keep_checkpoints"),
+)
 LOAD = {
     ".onnx": 'onnxruntime.InferenceSession("{name}")  # clips (batch, {clip}) in 0..1 to features',
     ".safetensors": 'echossl.load("{name}")',

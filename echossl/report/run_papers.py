@@ -46,7 +46,8 @@ class Papers:
         record: ``run.json``.
         result: ``result.json``.
         looks: lines of ``metrics.jsonl``.
-        figures: in words, with intervals.
+        figures: in words, with intervals; no path, and no name of a patient.
+        faults: why predictions have none, in words that may name files.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Papers:
     result: dict[str, Any]
     looks: list[dict[str, Any]]
     figures: list[str]
+    faults: list[str]
 
 
 def write_papers(folder: Path) -> Path:
@@ -74,7 +76,8 @@ def write_papers(folder: Path) -> Path:
     if result is None:
         raise UserError(f"{folder}: the run is not finished; the same command continues it")
     looks = _looks(folder / "metrics.jsonl")
-    papers = Papers(folder, record, result, looks, list(_figures(folder, result)))
+    judged, faults = _judged(folder, result)
+    papers = Papers(folder, record, result, looks, [*judged, *_figures(result)], faults)
     _write_card(papers)
     write_text(path, summary_text(papers))
     return path
@@ -107,20 +110,28 @@ def _write_card(papers: Papers) -> None:
         write(papers.folder / MODEL_NAME, encoder.metadata, dim=encoder.dim, load=load, task=task)
 
 
-def _figures(folder: Path, result: dict[str, Any]) -> Iterator[str]:
-    """Of the test split with intervals, of the monitors and the last step."""
+def _judged(folder: Path, result: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Figures of the test split with intervals, and why there are not more of them."""
     path = folder / "predictions.csv"
+    found: list[str] = []
     if path.is_file() and _is_scored(path, result):
         try:
             for table in read_all_predictions(path):
-                yield from _of_predictions(table)
+                found += _of_predictions(table)
         except UserError as error:  # such as a finding that no test study was assessed for
-            yield f"not evaluated: {error}"
+            return found, [f"predictions are not evaluated: {error}"]
+    return found, []
+
+
+def _figures(result: dict[str, Any]) -> Iterator[str]:
+    """Of the monitors and the last step."""
     if best := result.get("best"):
         yield f"{best['figure']} {best['value']:.4g} at step {best['step']}, the best look"
     last = result.get("last", {})
     skipped = {"step", "learning_rate", "bad_videos", "bad_steps"}
-    shown = [f"{name} {value:.4g}" for name, value in last.items() if name not in skipped]
+    shown = [
+        f"{name} {value:.4g}" for name, value in last.items() if name not in skipped and value is not None
+    ]
     if shown:
         yield f"step {last.get('step')}: {', '.join(shown)}"
     if "chosen_steps" in result:
@@ -150,6 +161,7 @@ def _of_predictions(table: Predictions) -> Iterator[str]:
 
 
 def _warnings(papers: Papers) -> Iterator[str]:
+    yield from (" ".join(fault.split()) for fault in papers.faults)
     result, last = papers.result, papers.looks[-1] if papers.looks else {}
     for name, what in (("bad_videos", "videos could not be read"), ("bad_steps", "steps were skipped")):
         count = _rows(papers.folder / f"{name}.csv") or int(last.get(name, 0))

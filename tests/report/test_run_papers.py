@@ -31,7 +31,13 @@ PROVENANCE = {
 RECORD = {
     "command": "pretrain",
     "argv": ["/bin/echossl", "pretrain", "my file.yaml"],
-    "config": {"data": {"manifest": f"/{SURNAME}/m.csv"}, "out": f"/{SURNAME}", "batch_size": 8, "seed": 3},
+    "config": {
+        "data": {"manifest": f"/{SURNAME}/m.csv"},
+        "fusion": {"sources": [{"manifest": f"/{SURNAME}/a.csv", "store": f"/{SURNAME}/a", "share": 0.5}]},
+        "out": f"/{SURNAME}",
+        "batch_size": 8,
+        "seed": 3,
+    },
     "versions": {"echossl": "0.1.0", "torch": "2"},
     "git": "abc-dirty",
 }
@@ -123,6 +129,21 @@ def test_a_classifier_gets_its_figures_with_intervals(tmp_path) -> None:
         assert "95% by 2000 resamples of 20 patients, 10 positive" in text
     assert "- Time: 7 s" in summary
     assert "head for the binary task of `severe_as`" in card
+
+
+def test_why_predictions_are_not_evaluated_stands_in_the_summary_alone(tmp_path) -> None:
+    folder = write_run(tmp_path / "run", {"task": "binary", "column": "severe_as", "classes": None})
+    encoder = encoder_of()
+    task = TaskSettings(name="binary", columns=("severe_as",))
+    save_classifier(encoder, torch.nn.Linear(encoder.dim, 1), task, folder / "model.safetensors")
+    twice = {"patient_id": [SURNAME] * 2, "study_id": [SURNAME] * 2, "split": "test", "severe_as": [0, 1]}
+    pd.DataFrame(twice | {"severe_as_score": [0.1, 0.2]}).to_csv(folder / "predictions.csv", index=False)
+    warnings = write_papers(folder).read_text().partition("## Warnings")[2].partition("## Files")[0]
+    assert f"predictions are not evaluated: {folder / 'predictions.csv'}" in warnings
+    card = (folder / CARD_NAME).read_text()
+    assert str(tmp_path) not in card
+    assert SURNAME not in card
+    assert "None known" in card
 
 
 def test_a_run_that_is_not_finished_gets_none(tmp_path) -> None:
