@@ -1,6 +1,7 @@
 """Files that are either whole or absent: write to a temporary name, flush to disk, rename."""
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -36,8 +37,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write an indented JSON file atomically."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    """Write an indented JSON file atomically.
+
+    Raises:
+        ValueError: if a number is not finite, for which JSON has no word.
+    """
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """Plain values with None in place of numbers that are not finite, which JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def flush_to_disk(path: Path) -> None:

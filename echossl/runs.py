@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from echossl import __version__
 from echossl.config.base import Config
 from echossl.errors import RunFolderError
-from echossl.files import write_json
+from echossl.files import finite, write_json
 
 RECORDED_PACKAGES = ("torch", "torchvision", "av", "numpy", "scikit-learn", "pydicom", "pandas")
 # settings that may differ between two starts of the same run, because they do not change its result
@@ -89,8 +89,11 @@ class RunFolder:
         return content
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Mark the run as finished; written last, so that a finished run is a whole one."""
-        write_json(self.path / "result.json", result)
+        """Mark the run as finished; written last, so that a finished run is a whole one.
+
+        A figure that is not finite is written as null.
+        """
+        write_json(self.path / "result.json", finite(result))
 
     def _refuse_other(self, config: Config) -> None:
         before = _flatten(_completed(self.record["config"], type(config)))

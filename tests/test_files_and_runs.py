@@ -1,13 +1,16 @@
 """Files are whole or absent; a run folder is never taken over by another run."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.data import DataConfig
 from echossl.config.training import HardwareConfig, PretrainConfig
+from echossl.config.video import ClipConfig
 from echossl.errors import DecodeError, RunFolderError
 from echossl.files import atomic_path, write_json, write_text
 from echossl.runs import RunFolder
@@ -38,6 +41,17 @@ def test_a_written_file_has_ordinary_permissions(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.touch()
     assert (tmp_path / "a.json").stat().st_mode == plain.stat().st_mode
+
+
+def test_what_json_cannot_say_is_refused_and_null_in_a_result(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": math.inf})
+    assert not list(tmp_path.iterdir())
+    run = RunFolder.open(tmp_path / "run", config(), command="pretrain")
+    run.finish({"last": {"loss": math.nan, "step": 3}, "list": (math.inf, 0.5, "nan")})
+    assert run.result == {"last": {"loss": None, "step": 3}, "list": [None, 0.5, "nan"]}
+    with pytest.raises(ValidationError, match="finite number"):
+        ClipConfig(clip_seconds=math.inf)
 
 
 def test_the_same_settings_continue(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ Model = TypeVar("Model", bound="Config")
 class Config(BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def load_config(model: type[Model], path: Path | None, overrides: Sequence[str] = ()) -> Model:

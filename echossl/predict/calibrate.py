@@ -14,6 +14,9 @@ from echossl.evaluation.study import Predictions, read_predictions
 from echossl.evaluation.thresholds import OperatingPoint, choose
 from echossl.predict.model import Model
 
+# a model alone does not say who its patients were
+UNCHECKED = " (not checked: the model stands alone, whose patients may be among them)"
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -38,8 +41,8 @@ def calibrate(model: Model, config: PredictConfig) -> Calibration:
         config: table of validation studies, curve, operating point, least number of studies.
 
     Raises:
-        UserError: if a table was given that holds patients whose labels the model was trained on, or that is
-            wrong otherwise.
+        UserError: if a table was given that scores videos, or that holds patients whose labels the model was
+            trained on, or that is wrong otherwise.
     """
     if not model.is_binary:
         return Calibration(
@@ -50,13 +53,15 @@ def calibrate(model: Model, config: PredictConfig) -> Calibration:
     reason = found if isinstance(found, str) else _too_few(found, config.least_per_class)
     if isinstance(found, str) or reason:
         return Calibration(None, None, f"Uncalibrated, no operating point: {reason}.")
-    return _learned(found, config)
+    return _learned(model, found, config)
 
 
-def _learned(found: Predictions, config: PredictConfig) -> Calibration:
+def _learned(model: Model, found: Predictions, config: PredictConfig) -> Calibration:
     """Threshold and curve of validation studies of both classes."""
     point = choose(found, config.rule, config.target)
-    own = "" if config.validation else ", scored by the model before it was trained on them too"
+    own = ", scored by the model before it was trained on them too"
+    if config.validation:
+        own = "" if _trained(model) is not None else UNCHECKED
     where = f"{found.studies.size} validation studies, {int(found.labels.sum())} of them positive{own}"
     if config.calibration == "none":
         return Calibration(None, point, f"Uncalibrated, as asked for; operating point from {where}.")
@@ -82,16 +87,26 @@ def _too_few(found: Predictions, least: int) -> str:
 def _given(model: Model, table: Path) -> Predictions:
     """The table that was named; none of its patients may have been trained on."""
     found = read_predictions(table, model.task.column)
-    path = None if model.run is None else model.run / BUDGET_NAME
-    if path is not None and path.is_file():
-        trained = set(pd.read_csv(path, dtype={"patient_id": str})["patient_id"])
-        shared = trained & set(found.patients.tolist())
-        if shared:
-            raise UserError(
-                f"{table}: {len(shared)} of its patients are among those whose labels the model "
-                "was trained on; give a table of others"
-            )
+    if found.unit == "videos":
+        raise UserError(
+            f"{table}: has a row for each video (column path), expected one for each study, whose score is "
+            "calibrated; give a table by study"
+        )
+    shared = (_trained(model) or set()) & set(found.patients.tolist())
+    if shared:
+        raise UserError(
+            f"{table}: {len(shared)} of its patients are among those whose labels the model "
+            "was trained on; give a table of others"
+        )
     return found
+
+
+def _trained(model: Model) -> set[str] | None:
+    """Patients whose labels the model was trained on; None where nobody knows."""
+    path = None if model.run is None else model.run / BUDGET_NAME
+    if path is None or not path.is_file():
+        return None
+    return set(pd.read_csv(path, dtype={"patient_id": str})["patient_id"])
 
 
 def _own(model: Model) -> Predictions | str:

@@ -10,6 +10,7 @@ import pandas as pd
 from echossl import __version__
 from echossl.config.predict import PredictConfig
 from echossl.data.labels import describe
+from echossl.evaluation.assessment import as_plain
 from echossl.files import atomic_path
 from echossl.predict.calibrate import Calibration
 from echossl.predict.model import Model
@@ -98,36 +99,41 @@ def write_tables(found: Findings, folder: Path) -> None:
 
 
 def as_dict(found: Findings, config: PredictConfig) -> dict[str, Any]:
-    """The same as plain data, with how it was made."""
+    """The same as plain data, with how it was made; what is not finite, as a threshold can be, is None."""
     model, calibration = found.model, found.calibration
     point, curve = calibration.point, calibration.curve
     predictions = predictions_table(found).drop(columns=list(model.task.settings.columns))
     videos = videos_table(found)
-    return {
-        "notice": RESEARCH_USE,
-        "model": str(model.file),
-        "task": model.task.settings.model_dump(mode="json"),
-        "classes": [text for text in map(describe, model.task.settings.columns) if text],
-        "pooling": model.pooling.name,
-        "preparation": model.use.model_dump(mode="json"),
-        "clip": model.encoder.metadata.clip.model_dump(mode="json"),
-        "calibration": {
-            "note": calibration.note,
-            "curve": None
-            if curve is None
-            else {"name": curve.name, "slope": curve.slope, "intercept": curve.intercept},
-            "operating_point": None if point is None else {"rule": point.rule, "threshold": point.threshold},
-        },
-        "studies": [
-            row | {"videos": _records(videos[videos["study_id"] == row["study_id"]])}
-            for row in _records(predictions)
-        ],
-        "refused_studies": found.refused_studies,
-        "refused": _records(refused_table(found)),
-        "notes": list(found.named.notes),
-        "settings": config.model_dump(mode="json"),
-        "echossl": __version__,
-    }
+    plain: dict[str, Any] = as_plain(
+        {
+            "notice": RESEARCH_USE,
+            "model": str(model.file),
+            "task": model.task.settings.model_dump(mode="json"),
+            "classes": [text for text in map(describe, model.task.settings.columns) if text],
+            "pooling": model.pooling.name,
+            "preparation": model.use.model_dump(mode="json"),
+            "clip": model.encoder.metadata.clip.model_dump(mode="json"),
+            "calibration": {
+                "note": calibration.note,
+                "curve": None
+                if curve is None
+                else {"name": curve.name, "slope": curve.slope, "intercept": curve.intercept},
+                "operating_point": None
+                if point is None
+                else {"rule": point.rule, "threshold": point.threshold},
+            },
+            "studies": [
+                row | {"videos": _records(videos[videos["study_id"] == row["study_id"]])}
+                for row in _records(predictions)
+            ],
+            "refused_studies": found.refused_studies,
+            "refused": _records(refused_table(found)),
+            "notes": list(found.named.notes),
+            "settings": config.model_dump(mode="json"),
+            "echossl": __version__,
+        }
+    )
+    return plain
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What a score means is learned from labelled studies that were not trained on, or not at all."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from echossl.config.predict import PredictConfig
 from echossl.errors import UserError
 from echossl.evaluation.study import read_predictions
 from echossl.evaluation.thresholds import choose
+from echossl.files import write_json
 from echossl.predict.calibrate import calibrate
 from echossl.predict.model import load_model
-from echossl.predict.results import Findings, predictions_table
+from echossl.predict.results import VIDEO_COLUMNS, Findings, as_dict, predictions_table
 from echossl.predict.scoring import Scored
 from echossl.predict.studies import Named
 
@@ -111,3 +113,37 @@ def test_patients_that_were_trained_on_cannot_calibrate(trained, model, table, t
     frame.to_csv(tmp_path / "own.csv", index=False)
     with pytest.raises(UserError, match="1 of its patients are among those whose labels the model"):
         calibrate(model, settings(trained, validation=tmp_path / "own.csv"))
+
+
+def test_trap_30_scores_of_videos_cannot_calibrate_those_of_studies(trained, model, table, tmp_path) -> None:
+    frame = pd.read_csv(table)
+    frame.assign(path=[f"{number}.avi" for number in range(60)]).to_csv(tmp_path / "videos.csv", index=False)
+    with pytest.raises(
+        UserError, match=r"has a row for each video \(column path\), expected one for each st"
+    ):
+        calibrate(model, settings(trained, validation=tmp_path / "videos.csv"))
+
+
+def test_a_model_alone_says_that_patients_were_not_checked(trained, model, table) -> None:
+    alone = calibrate(replace(model, run=None), settings(trained, validation=table))
+    assert "not checked: the model stands alone" in alone.note
+    assert "not checked" not in calibrate(model, settings(trained, validation=table)).note
+
+
+def test_a_threshold_that_calls_nothing_can_be_written(trained, model, tmp_path) -> None:
+    labels = np.arange(40) % 2
+    names = [f"v{number}" for number in range(40)]
+    columns = {"patient_id": names, "study_id": names, "split": "extra", "severe_as": labels}
+    path = tmp_path / "falling.csv"
+    pd.DataFrame(columns | {"severe_as_score": -labels.astype(float)}).to_csv(path, index=False)
+    config = settings(trained, validation=path, rule="specificity", calibration="none")
+    found = calibrate(model, config)
+    assert found.point is not None
+    assert np.isinf(found.point.threshold)
+    studies = pd.DataFrame({"patient_id": ["a"], "study_id": ["a"], "severe_as_score": [1.0]})
+    videos = pd.DataFrame(columns=[*VIDEO_COLUMNS, "severe_as_score", "weight", "place"])
+    named = Named(pd.DataFrame(), studies, (), ())
+    result = as_dict(Findings(model, named, (), Scored(studies, videos), found, ()), config)
+    assert result["calibration"]["operating_point"]["threshold"] is None
+    assert result["studies"][0]["severe_as_called"] == 0
+    write_json(tmp_path / "result.json", result)
