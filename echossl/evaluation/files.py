@@ -14,12 +14,8 @@ from echossl.evaluation.beside import kept_validation
 from echossl.evaluation.cuts import SCORE_SUFFIX, cuts_of
 from echossl.evaluation.joined import paths_as_in
 from echossl.evaluation.study import Predictions, predictions_of
-from echossl.evaluation.summaries import (
-    Summary,
-    summarise_classes,
-    summarise_findings,
-    summarise_measurement,
-)
+from echossl.evaluation.summaries import summarise_classes, summarise_findings, summarise_measurement
+from echossl.evaluation.summary import LabelledRows, Summary
 from echossl.evaluation.tables import TableColumns, read_table
 
 
@@ -44,39 +40,78 @@ def evaluate_file(
             :func:`echossl.evaluation.beside.kept_validation`.
 
     Returns:
-        Of several yes or no, classes and grades first a summary over them, then each question. Of several
-        questions those that lack a class on a split are left out there, which the summary says.
+        Of several yes or no, classes and grades first a summary over them, then each question. A question
+        that a split cannot answer, for want of a class or of rows, has a summary of kind ``left_out`` there,
+        unless the summary over several questions says so already.
 
     Raises:
-        UserError: if the table is wrong, or a split lacks a class.
+        UserError: if the table is wrong, or no split answers any question.
     """
     names = columns or TableColumns()
     table = read_table(path, names)
     before = None if validation is None else _validation(read_table(validation, names), config)
     found: list[Assessment | Summary] = []
-    splits = list(dict.fromkeys(table["split"]))
     judged = questions_of(path, table, names.label)
-    for split in splits:
-        found += _summaries(path, table, names.label, split, config, judged)
-        for predictions in _usable(judged, split):
-            own, told = None, ""
-            if before is not None and validation is not None:
-                own = predictions_of(validation, before, predictions.column)
-            elif config.validation_split in predictions.splits and split != config.validation_split:
-                own = predictions.only(config.validation_split)
-            else:
-                own, told = kept_validation(path, predictions.only(split), config, columns=names)
-            others = _joined(path, table, manifest, config)
-            judged_split = predictions.only(split)
-            found.append(assess(judged_split, config, table=others, validation=own, told=told))
+    for split in dict.fromkeys(table["split"]):
+        summaries = list(_summaries(path, table, names.label, split, config, judged))
+        found += summaries
+        told = _told_by(summaries, table)
+        for predictions in judged:
+            if _has_both(predictions, split):
+                if before is not None and validation is not None:
+                    own, said = predictions_of(validation, before, predictions.column), ""
+                else:
+                    own, said = _fixed_on(path, predictions, split, config, names)
+                others = _joined(path, table, manifest, config)
+                found.append(assess(predictions.only(split), config, table=others, validation=own, told=said))
+            elif predictions.column not in told:
+                found.append(_left_out(path, table, predictions, split, config))
+    if all(isinstance(one, Summary) and one.kind == "left_out" for one in found):
+        reasons = [note for one in found if isinstance(one, Summary) for note in one.notes]
+        raise UserError(f"{path}: {'; '.join(reasons[:1]) or 'holds no row'}")
     return found
 
 
-def _usable(judged: list[Predictions], split: str) -> list[Predictions]:
-    """The questions with both answers on a split; all that it has labels for if none is, to be refused."""
-    here = [one for one in judged if split in one.splits]
-    both = [one for one in here if np.unique(one.labels[one.splits == split]).size == 2]
-    return both or here
+def _fixed_on(
+    path: Path, predictions: Predictions, split: str, config: EvaluationConfig, columns: TableColumns
+) -> tuple[Predictions | None, str]:
+    """The validation studies of the table or beside it, and what there is to say of them."""
+    own_split = config.validation_split
+    if own_split not in predictions.splits or split == own_split:
+        return kept_validation(path, predictions.only(split), config, columns=columns)
+    if not _has_both(predictions, own_split):
+        return None, f"{_without_both(predictions, own_split)}, so no threshold can be fixed on it"
+    return predictions.only(own_split), ""
+
+
+def _has_both(predictions: Predictions, split: str) -> bool:
+    return np.unique(predictions.labels[predictions.splits == split]).size == 2
+
+
+def _without_both(predictions: Predictions, split: str) -> str:
+    """Why a split does not answer a question."""
+    labels = np.unique(predictions.labels[predictions.splits == split])
+    return f"every {predictions.column} of split {split!r} is {labels[0] if labels.size else 'empty'}"
+
+
+def _told_by(summaries: list[Summary], table: pd.DataFrame) -> set[str]:
+    """Questions of which a summary over several says whether the split answers them."""
+    columns = {one.column for one in summaries}
+    found = {name for name, cut in cuts_of(list(table.columns)).items() if cut.label in columns}
+    return found | (set(_binary(table)) if any(one.kind == "findings" for one in summaries) else set())
+
+
+def _left_out(
+    path: Path, table: pd.DataFrame, predictions: Predictions, split: str, config: EvaluationConfig
+) -> Summary:
+    label = cuts_of(list(table.columns))
+    column = label[predictions.column].label if predictions.column in label else predictions.column
+    rows = LabelledRows.of(path, table, table[column].str.strip() != "", split, config)
+    return rows.left_out(
+        predictions.column,
+        f"{_without_both(predictions, split)}, expected both 0 and 1; evaluate a split that holds both "
+        "classes",
+    )
 
 
 def _validation(table: pd.DataFrame, config: EvaluationConfig) -> pd.DataFrame:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from echossl.evaluation.assessment import Assessment, Counts, Figure, PointResult, definition_of
+from echossl.evaluation.assessment import Assessment, Counts, Figure, PointResult
 from echossl.evaluation.results import ResultRow, format_interval, write_results
-from echossl.evaluation.summaries import Summary
+from echossl.evaluation.summary import Summary
 from echossl.files import write_json, write_text
 
 TITLES = {
@@ -99,15 +99,26 @@ PARTS = {
 
 def _summary_lines(answer: Summary) -> Iterator[str]:
     yield f"{answer.source}: {answer.column}, split {answer.split}"
+    if answer.kind == "left_out":
+        yield f"  left out: {'; '.join(answer.notes)}"
+        return
     counted = f"{answer.patients} patients, {answer.studies} {answer.unit}"
     groups = ", ".join(f"{count} {name}" for name, count in answer.groups.items())
-    label = f", {answer.unlabelled} {answer.unit} without a label left out"
+    which = "any label" if answer.kind == "findings" else "a label"
+    label = f", {answer.unlabelled} {answer.unit} without {which} left out"
     positive = "positive: " if answer.kind == "findings" else ""
     yield f"  {counted}{label}{f' ({positive}{groups})' if groups else ''}"
     yield from _figure_lines(answer.figures, answer)
     for note in answer.notes:
         yield f"  {note}"
-    yield f"  {definition_of(answer.config)}"
+    yield f"  {answer.definition}, {_unusable(answer)}"
+
+
+def _unusable(answer: Summary) -> str:
+    """How many resamples left a figure undefined, of the figure with the most."""
+    name = max(answer.figures, key=lambda name: answer.figures[name].unusable)
+    lost = answer.figures[name].unusable
+    return f"{lost} left {title_of(name, answer)} undefined" if lost else "none left a figure undefined"
 
 
 def _figure_lines(figures: dict[str, Figure], answer: Answer, indent: str = "  ") -> Iterator[str]:
@@ -129,7 +140,7 @@ def shown_figure(figure: Figure) -> str:
         return "undefined"
     if figure.low != figure.low:
         return f"{figure.value:.3f} (no interval)"
-    if figure.low == figure.high:
+    if figure.low == figure.high and figure.resamples:
         return f"{figure.value:.3f} (every resample the same)"
     if figure.low < 0:
         return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
@@ -147,15 +158,17 @@ def as_markdown(answers: Sequence[Answer]) -> str:
             f"`{answer.source}`: {text[1].strip()}.",
             "",
         ]
-        lines += ["| figure | value | interval |", "|---|---|---|"]
-        lines += [_table_row(row) for row in result_rows([answer])]
-        lines += ["", *(f"- {line.strip()}" for line in _remarks(answer)), ""]
+        if rows := result_rows([answer]):
+            lines += ["| figure | value | interval |", "|---|---|---|"]
+            lines += [*(_table_row(row) for row in rows), ""]
+            lines += [*(f"- {line.strip()}" for line in _remarks(answer)), ""]
     return "\n".join(lines)
 
 
 def _remarks(answer: Answer) -> Iterator[str]:
-    yield definition_of(answer.config)
+    yield answer.definition
     if isinstance(answer, Summary):
+        yield f"of the resamples {_unusable(answer)}"
         yield from answer.notes
         return
     yield f"{answer.counts.redraws_without_both_classes} resamples lacked a class and were left out"
@@ -168,7 +181,8 @@ def _remarks(answer: Answer) -> Iterator[str]:
 
 def _table_row(row: ResultRow) -> str:
     ends = "" if row.low is None or row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"
-    return f"| {row.metric} | {row.value:.3f} | {ends} |"
+    value = "undefined" if row.value != row.value else f"{row.value:.3f}"
+    return f"| {row.metric} | {value} | {ends} |"
 
 
 def result_rows(answers: Sequence[Answer]) -> list[ResultRow]:

@@ -1,109 +1,23 @@
 """Figures of tables that ask more than one yes or no: classes, grades, several findings, a measurement."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from echossl.config.evaluation import EvaluationConfig
-from echossl.errors import UserError
 from echossl.evaluation.agreement import AGREEMENT_FIGURES, agreement_figures
-from echossl.evaluation.assessment import Figure, as_plain, definition_of
 from echossl.evaluation.auc import Floats, weighted_auroc
 from echossl.evaluation.correlation import weighted_pearson, weighted_spearman
 from echossl.evaluation.cuts import AT_LEAST, SCORE_SUFFIX
 from echossl.evaluation.grades import one_against_rest, weighted_concordance, weighted_quadratic_kappa
-from echossl.evaluation.intervals import figure_intervals
-from echossl.evaluation.resampling import Clusters, Figures
+from echossl.evaluation.resampling import Figures
 from echossl.evaluation.study import Predictions
+from echossl.evaluation.summary import LabelledRows, Summary
 from echossl.evaluation.tables import key_faults, refuse_faults, rows_of
-
-Kind = Literal["classes", "grades", "findings", "measurement"]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One split of a question that is no yes or no.
-
-    Attributes:
-        kind: ``classes`` without an order, ``grades``, ``findings`` (several yes or no), ``measurement``.
-        source: the table.
-        column: the label column; of findings all of them, with commas.
-        split: the split that was judged.
-        unit: what a row is.
-        patients: different ones.
-        studies: rows with a label.
-        unlabelled: rows without one, over the whole table.
-        groups: rows of each class, or positive rows of each finding.
-        figures: such as ``macro_auroc``, ``quadratic_kappa``, ``mae``.
-        confusion: rows by true class and called class, in the order of ``groups``; empty without classes.
-        measured: of a measurement, (studies,); else empty.
-        predicted: beside it, (studies,).
-        notes: what was left out of a mean, in sentences.
-        config: all settings.
-    """
-
-    kind: Kind
-    source: str
-    column: str
-    split: str
-    unit: str
-    patients: int
-    studies: int
-    unlabelled: int
-    groups: dict[str, int]
-    figures: dict[str, Figure]
-    confusion: tuple[tuple[int, ...], ...]
-    measured: tuple[float, ...]
-    predicted: tuple[float, ...]
-    notes: tuple[str, ...]
-    config: EvaluationConfig
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON; a number that is NaN or infinite is None."""
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "config"}
-        settings = self.config.model_dump(mode="json")
-        plain: dict[str, Any] = as_plain(
-            parts | {"definition": definition_of(self.config), "settings": settings}
-        )
-        return plain
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The labelled rows of one split."""
-
-    source: Path
-    split: str
-    table: pd.DataFrame
-    unlabelled: int
-    config: EvaluationConfig
-
-    def summary(
-        self, kind: Kind, column: str, figures: Figures, names: Sequence[str], **parts: Any
-    ) -> Summary:
-        method = "percentile" if self.config.method == "delong" else self.config.method
-        # patients are drawn alike: there are no two classes to keep apart
-        clusters = Clusters.of(self.table["patient_id"].to_numpy())
-        found = figure_intervals(figures, clusters, self.config, method=method)
-        given: dict[str, Any] = {"groups": {}, "confusion": (), "measured": (), "predicted": (), "notes": ()}
-        return Summary(
-            kind=kind,
-            source=str(self.source),
-            column=column,
-            split=self.split,
-            unit=self.table.attrs["unit"],
-            patients=clusters.num_patients,
-            studies=len(self.table),
-            unlabelled=self.unlabelled,
-            figures={name: Figure.by(method, one) for name, one in zip(names, found, strict=True)},
-            config=self.config,
-            **(given | parts),
-        )
 
 
 def summarise_classes(
@@ -119,8 +33,11 @@ def summarise_classes(
         split: which rows.
         config: intervals.
 
+    Returns:
+        The figures; a reason instead where the split holds fewer than two classes.
+
     Raises:
-        UserError: if a cell holds no class, a score is no number, or fewer than two classes are there.
+        UserError: if a cell holds no class or a score is no number.
     """
     prefix = f"{label}{SCORE_SUFFIX}_"
     names = [name.removeprefix(prefix) for name in table.columns if name.startswith(prefix)]
@@ -134,12 +51,13 @@ def summarise_classes(
     ]
     scores = _numbers(table, [prefix + name for name in classes], faults)
     refuse_faults(source, [*faults, *key_faults(table)])
-    rows = _rows(source, table, written != "", split, config)
+    rows = LabelledRows.of(source, table, written != "", split, config)
     codes = written[rows.table.index].map(numbers).to_numpy(np.int64)
     scores = scores[rows.table.index]
     there = np.unique(codes)
     if there.size < 2:
-        raise UserError(f"{source}: every {label} of split {split!r} is the same; expected several classes")
+        found = f"is {classes[there[0]]}" if there.size else "is empty"
+        return rows.left_out(label, f"every {label} of split {split!r} {found}; expected several classes")
     calls = scores.argmax(axis=1)
     graded = any(name.startswith(AT_LEAST) for name in names)
     # the expected grade rises with every cut
@@ -186,18 +104,21 @@ def summarise_measurement(
 
     Args as of :func:`summarise_classes`; the label is a column of numbers, its score in the same unit.
 
+    Returns:
+        The figures; a reason instead where fewer than three rows of the split are labelled.
+
     Raises:
-        UserError: if a cell holds no number, or fewer than three rows are labelled.
+        UserError: if a cell holds no number.
     """
     known = table[label].str.strip() != ""
     faults: list[str] = []
     values = _numbers(table.assign(**{label: table[label].where(known, "0")}), [label], faults)[:, 0]
     predicted = _numbers(table, [label + SCORE_SUFFIX], faults)[:, 0]
     refuse_faults(source, [*faults, *key_faults(table)])
-    rows = _rows(source, table, known, split, config)
+    rows = LabelledRows.of(source, table, known, split, config)
     places = rows.table.index.to_numpy()
     if places.size < 3:
-        raise UserError(f"{source}: {places.size} rows of split {split!r} have a {label}; expected three")
+        return rows.left_out(label, f"{places.size} rows of split {split!r} have a {label}; expected three")
     true, called = values[places], predicted[places]
     agreement = agreement_figures(true, called)
 
@@ -227,7 +148,8 @@ def summarise_findings(
         split: which rows.
         config: intervals.
     """
-    rows = _rows(source, table, np.ones(len(table), dtype=bool), split, config)
+    known = np.logical_or.reduce([(table[part.column].str.strip() != "").to_numpy() for part in parts])
+    rows = LabelledRows.of(source, table, known, split, config)
     keys = pd.MultiIndex.from_frame(rows.table[["patient_id", "study_id"]])
     usable, lacking, columns = [], [], []
     for part in parts:
@@ -254,7 +176,14 @@ def summarise_findings(
         figures,
         [*(f"auroc_{name}" for name in usable), "mean_auroc"],
         groups=positive,
-        notes=tuple(f"{name} lacks a class; the mean is over the others" for name in lacking),
+        notes=(
+            *(f"{name} lacks a class; the mean is over the others" for name in lacking),
+            *(
+                f"{part.column}: {part.num_unlabelled} {part.unit} without a label left out"
+                for part in parts
+                if part.num_unlabelled
+            ),
+        ),
     )
 
 
@@ -269,10 +198,3 @@ def _numbers(table: pd.DataFrame, columns: Sequence[str], faults: list[str]) -> 
         ]
         found.append(values)
     return np.stack(found, axis=1)
-
-
-def _rows(
-    source: Path, table: pd.DataFrame, known: npt.ArrayLike, split: str, config: EvaluationConfig
-) -> _Rows:
-    on = np.asarray(known, dtype=bool)
-    return _Rows(source, split, table[on & (table["split"] == split).to_numpy()], int((~on).sum()), config)

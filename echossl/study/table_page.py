@@ -41,8 +41,11 @@ def table_page(
     if not answers:
         raise UserError(f"{path}: asks no question of yes or no, which the page is for; see echossl evaluate")
     judged = [Judged(f"{one.column.replace('_', ' ')}, split {one.split}", "", one) for one in answers]
-    others = [one.column for one in found if not isinstance(one, Assessment)]
+    summaries = [one for one in found if not isinstance(one, Assessment)]
+    others = [one.column for one in summaries if one.kind != "left_out"]
+    left_out = [one for one in summaries if one.kind == "left_out"]
     missing = [("Label budget, training curves, saliency, environment of the training", NOT_IN_A_TABLE)]
+    missing += [(f"{one.column}, split {one.split}", one.notes[0]) for one in left_out]
     if others:
         missing.append((f"Figures over {', '.join(others)}", "echossl evaluate prints them"))
     return ReportPage(
