@@ -86,7 +86,7 @@ def compare(
     from echossl.evaluation.comparing import compare_files, family_lines
     from echossl.evaluation.tables import TableColumns
 
-    paths = [word for word in words if Path(word).suffix in TABLES]
+    paths = [word for word in words if _is_table(word)]
     config = settings(CompareConfig, [word for word in words if word not in paths])
     found = compare_files(
         [Path(path) for path in paths],
@@ -97,6 +97,13 @@ def compare(
         typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
     else:
         typer.echo("\n".join([*(one.as_text() for one in found), *family_lines(found)]))
+
+
+def _is_table(word: str) -> bool:
+    """A table by its name in any case of letters, or another file that is none of settings."""
+    path = Path(word)
+    settings_too = {".yaml", ".yml", ".json"}
+    return path.suffix.lower() in TABLES or (path.is_file() and path.suffix.lower() not in settings_too)
 
 
 def explain(

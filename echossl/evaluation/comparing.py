@@ -141,6 +141,8 @@ def compare_files(
 
 def family_lines(comparisons: Sequence[Comparison]) -> list[str]:
     """What was adjusted together, to be printed below the comparisons."""
+    if comparisons and not comparisons[0].config.family:
+        return ["no difference is in the family: no p is adjusted"]
     if not comparisons or not comparisons[0].family:
         return ["one difference is in the family: no adjustment"]
     family, config = comparisons[0].family, comparisons[0].config

@@ -58,6 +58,7 @@ def evaluate_file(
         told = _told_by(summaries, table)
         for predictions in judged:
             if _has_both(predictions, split):
+                own: Predictions | None
                 if before is not None and validation is not None:
                     own, said = predictions_of(validation, before, predictions.column), ""
                 else:

@@ -11,6 +11,7 @@ from echossl.errors import UserError
 from echossl.evaluation.assessment import Assessment, definition_of
 from echossl.evaluation.files import evaluate_file
 from echossl.evaluation.spoken import shown_figure, title_of
+from echossl.evaluation.summary import Summary
 from echossl.files import write_text
 from echossl.report.checklist_items import GUIDELINES
 
@@ -18,6 +19,8 @@ REMARK = (
     "Items in short words of ours, filled from the records of the run; STARD-AI with the numbers of STARD "
     "2015. Check against the published lists before submission."
 )
+CHECKED = "checks of them in saliency/checks.csv"
+POOLED = "videos of a study pooled to one score"
 State = Literal["filled", "in part", "owed"]
 
 
@@ -101,7 +104,8 @@ def _facts(folder: Path, config: EvaluationConfig) -> dict[str, str]:
     if (folder / "predictions.csv").is_file():
         facts |= dict(_of_scores(folder / "predictions.csv", config))
     if (folder / "saliency").is_dir():
-        facts["saliency"] = "maps of the test studies with checks, in saliency/"
+        checked = (folder / "saliency" / "checks.csv").is_file()
+        facts["saliency"] = f"maps in saliency/; {CHECKED if checked else 'no checks of them were made'}"
     if (folder / "model.safetensors").is_file():
         facts["model"] = f"{facts.get('model', '')}; weights in model.safetensors".removeprefix("; ")
     return facts
@@ -118,7 +122,8 @@ def _of_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "preparation", f"videos masked and resized to a clip store; {said}"
     if "clip_policy" in settings:
         clips = f"{settings.get('clips_per_video')} clips per video ({settings['clip_policy']})"
-        yield "input", f"{clips}; videos of a study pooled to one score"
+        scored = "each video scored for itself" if labels.get("unit") == "video" else POOLED
+        yield "input", f"{clips}; {scored}"
     if encoder:
         yield "model", f"video network {encoder.get('name')}"
     if "start" in settings:
@@ -155,26 +160,57 @@ def _of_scores(path: Path, config: EvaluationConfig) -> Iterator[tuple[str, str]
         f"{answer.column} ({answer.split}): "
         + ", ".join(f"{title_of(name, answer)} {shown_figure(one)}" for name, one in answer.figures.items())
         for answer in answers
+        if answer.figures
     ]
     yield "performance", "; ".join(figures)
-    yield "measures", f"{', '.join(answers[0].figures)}; {definition_of(config)}"
-    for answer in answers:
-        if not isinstance(answer, Assessment):
-            continue
-        if answer.points:
-            rules = (f"{point.rule}: {point.threshold:.4g}" for point in answer.points)
-            yield (
-                "points",
-                f"thresholds fixed on validation, {'; '.join(rules)}; cross table in assessment.json",
-            )
-        if config.recalibrate and answer.calibration:
-            yield "recalibration", answer.calibration.probabilities
-        if answer.subgroups:
-            names = ", ".join(dict.fromkeys(group.column for group in answer.subgroups))
-            yield "subgroups", f"AUROC apart by {names}"
-        if answer.grades:
-            scores = answer.grades.scores.items()
-            yield "grades", ", ".join(f"{len(values)} {name}" for name, values in scores)
+    yield "measures", _measures(answers, config)
+    judged = [answer for answer in answers if isinstance(answer, Assessment)]
+    # of several questions or splits all are told, each by its name
+    for fact, said in (
+        ("points", _points),
+        ("recalibration", _recalibration),
+        ("subgroups", _subgroups),
+        ("grades", _grades),
+    ):
+        parts = {f"{one.column} ({one.split})": said(one) for one in judged}
+        told = {name: text for name, text in parts.items() if text}
+        if len(judged) > 1 and told:
+            yield fact, "; ".join(f"{name}: {text}" for name, text in told.items())
+        else:
+            yield from ((fact, text) for text in told.values())
+
+
+def _measures(answers: Sequence[Assessment | Summary], config: EvaluationConfig) -> str:
+    names = dict.fromkeys(name for answer in answers for name in answer.figures)
+    made = dict.fromkeys(answer.definition for answer in answers if answer.figures)
+    return f"{', '.join(names)}; {'; '.join(made) or definition_of(config)}"
+
+
+def _points(answer: Assessment) -> str:
+    """Thresholds, and the cross table of each."""
+    rules = [
+        f"{point.rule}: {point.threshold:.4g}, fixed on split {point.chosen_on} ("
+        + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in point.counts.items())
+        + ")"
+        for point in answer.points
+    ]
+    return f"thresholds {'; '.join(rules)}" if rules else ""
+
+
+def _recalibration(answer: Assessment) -> str:
+    if answer.config.recalibrate is None or answer.calibration is None:
+        return ""
+    return answer.calibration.probabilities
+
+
+def _subgroups(answer: Assessment) -> str:
+    names = ", ".join(dict.fromkeys(group.column for group in answer.subgroups))
+    return f"AUROC apart by {names}" if names else ""
+
+
+def _grades(answer: Assessment) -> str:
+    scores = answer.grades.scores if answer.grades else {}
+    return ", ".join(f"{len(values)} {name}" for name, values in scores.items())
 
 
 def _system(record: Mapping[str, Any]) -> str:

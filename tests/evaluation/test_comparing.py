@@ -1,12 +1,15 @@
 """Several tables against the first: paired, by patient, three tests, and a family that is declared."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
+from echossl.cli import app
 from echossl.config import load_config
 from echossl.config.evaluation import BootstrapConfig, CompareConfig
 from echossl.errors import ConfigError, UserError
@@ -57,6 +60,27 @@ def test_a_difference_is_that_of_the_pooled_runs_as_before(paths) -> None:
     assert found.figures["auprc"].delong_p is None
     assert figure.adjusted_p is None
     assert family_lines([found]) == ["one difference is in the family: no adjustment"]
+
+
+def test_an_empty_family_is_called_empty(paths) -> None:
+    found = compare_files(paths[:3], CONFIG.model_copy(update={"family": ()}))
+    assert family_lines(found) == ["no difference is in the family: no p is adjusted"]
+    assert all(figure.adjusted_p is None for one in found for figure in one.figures.values())
+
+
+def test_tables_are_known_in_any_case_of_letters_and_by_being_there(paths, tmp_path) -> None:
+    plain = CliRunner().invoke(app, ["compare", *map(str, paths[:2]), "resamples=100", "--json"])
+    names = [tmp_path / name for name in ("A.CSV", "b.predictions")]
+    for path, name in zip(paths, names, strict=False):
+        shutil.copy(path, name)
+    (tmp_path / "settings.yml").write_text("resamples: 100\n")
+    words = [*map(str, names), str(tmp_path / "settings.yml"), "--json"]
+    found = CliRunner().invoke(app, ["compare", *words])
+    assert found.exit_code == plain.exit_code == 0
+    assert json.loads(found.stdout)[0]["figures"] == json.loads(plain.stdout)[0]["figures"]
+    lost = CliRunner().invoke(app, ["compare", str(names[0]), str(tmp_path / "none.csv")])
+    assert isinstance(lost.exception, UserError)
+    assert "none.csv: no such file" in str(lost.exception)
 
 
 @pytest.mark.parametrize("test", ["bootstrap", "permutation", "delong"])

@@ -1,11 +1,14 @@
 """Checklists say what the records of a run say, and owe the rest."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from echossl.config.evaluation import EvaluationConfig
 from echossl.errors import UserError
 from echossl.report.checklist_items import GUIDELINES
 from echossl.report.checklists import checklist, write_checklist
@@ -76,3 +79,41 @@ def test_it_is_written(run, tmp_path) -> None:
 def test_a_folder_that_is_no_run(tmp_path) -> None:
     with pytest.raises(UserError, match=r"no run.json; a checklist is filled from the folder of a run"):
         checklist(tmp_path)
+
+
+def test_only_what_the_run_holds_is_claimed(run, tmp_path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "saliency").mkdir()
+    found = {(item.guideline, item.number): item.answer for item in checklist(folder)}
+    assert found["CLAIM", "31"] == "maps in saliency/; no checks of them were made"
+    (folder / "saliency" / "checks.csv").write_text("method\n")
+    record = json.loads((folder / "run.json").read_text())
+    record["config"] |= {"clip_policy": "uniform", "clips_per_video": 4}
+    (folder / "run.json").write_text(json.dumps(record))
+    found = {(item.guideline, item.number): item.answer for item in checklist(folder)}
+    assert found["CLAIM", "31"] == "maps in saliency/; checks of them in saliency/checks.csv"
+    assert found["TRIPOD+AI", "12g"].endswith("videos of a study pooled to one score")
+    record["config"]["labels"]["unit"] = "video"
+    (folder / "run.json").write_text(json.dumps(record))
+    found = {(item.guideline, item.number): item.answer for item in checklist(folder)}
+    assert found["TRIPOD+AI", "12g"] == "4 clips per video (uniform); each video scored for itself"
+
+
+def test_every_question_keeps_its_points_with_their_cross_table(run, tmp_path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    test = pd.read_csv(folder / "predictions.csv")
+    validation = test.assign(split="val", patient_id=test["patient_id"] + 100)
+    table = pd.concat([validation, test])
+    table["big"], table["big_score"] = 1 - table["ill"], -table["ill_score"]
+    table.to_csv(folder / "predictions.csv", index=False)
+    config = EvaluationConfig(resamples=100, operating_points=("youden",))
+    found = {(item.guideline, item.number): item.answer for item in checklist(folder, config)}
+    points = found["STARD-AI", "23"]
+    threshold = float(re.search(r"ill \(test\): thresholds youden: ([-.\d]+)", points)[1])
+    called = test["ill_score"].round(4) >= threshold
+    assert f"{int((called & (test['ill'] == 1)).sum())} true positives" in points
+    assert "big (test): thresholds youden: " in points
+    assert "assessment.json" not in points
+    assert "fixed on split val" in points
