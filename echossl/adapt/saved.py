@@ -10,9 +10,10 @@ from echossl.adapt.embed import embed
 from echossl.adapt.study_pooling import pooled_outputs
 from echossl.adapt.tasks import Task, build_task
 from echossl.config.adapt import FinetuneConfig
+from echossl.config.training import HardwareConfig
 from echossl.data.store import ClipStore
 from echossl.encoders.classifier import load_classifier, load_pooling
-from echossl.errors import UserError
+from echossl.errors import ConfigError, UserError
 from echossl.runs import RunFolder
 from echossl.training.encoding import require_fit
 from echossl.training.hardware import Hardware
@@ -23,6 +24,7 @@ class SavedRun:
 
     Args:
         folder: the run.
+        device: where it computes, whatever it was made on: auto, cpu, cuda or cuda:N.
 
     Attributes:
         config: its settings.
@@ -32,11 +34,12 @@ class SavedRun:
         UserError: if the folder holds no such run.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: str = "auto") -> None:
         record = RunFolder(folder).record
         if record["command"] != "finetune":
             raise UserError(f"{folder}: holds a run of {record['command']}; give one of echossl finetune")
         self.folder = folder
+        self.device = device
         self.config = FinetuneConfig.model_validate(record["config"])
         self.encoder, self.head, settings = load_classifier(folder)
         self.task: Task = build_task(settings)
@@ -55,7 +58,7 @@ class SavedRun:
             UserError: if the store does not fit.
         """
         require_fit(self.encoder, store)
-        hardware, config = Hardware.resolve(self.config.hardware), self.config
+        hardware, config = self._hardware(), self.config
         features = embed(
             hardware.place(self.encoder),
             store,
@@ -69,3 +72,10 @@ class SavedRun:
         attention = None if pooling.attention is None else hardware.place(pooling.attention)
         head = hardware.place(self.head)
         return pooled_outputs(videos, features, head, pooling=pooling.name, attention=attention)
+
+    def _hardware(self) -> Hardware:
+        """The run's own settings on the device that was asked for; ``auto`` where it lacks the precision."""
+        try:
+            return Hardware.resolve(self.config.hardware.model_copy(update={"device": self.device}))
+        except ConfigError:
+            return Hardware.resolve(HardwareConfig(device=self.device))

@@ -14,6 +14,7 @@ from echossl.data.store import ClipStore
 from echossl.errors import UserError
 
 VIEW, CONFIDENCE = "view", "view_confidence"
+CONFIDENCE_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,14 @@ class Filled:
 
 
 def fill_views(
-    run: Path, manifest: Path, *, store: Path, out: Path, at_least: float = 0.8, only_empty: bool = False
+    run: Path,
+    manifest: Path,
+    *,
+    store: Path,
+    out: Path,
+    at_least: float = 0.8,
+    only_empty: bool = False,
+    device: str = "auto",
 ) -> Filled:
     """Write a manifest with columns ``view`` and ``view_confidence``.
 
@@ -63,6 +71,7 @@ def fill_views(
         out: the new manifest. The view of a video stays empty below ``at_least``, its confidence is written.
         at_least: smallest confidence of a view that is written, above 0 and at most 1.
         only_empty: keep views that are there, without a confidence unless they have one.
+        device: where it is computed, whatever the run was made on: auto, cpu, cuda or cuda:N.
 
     Raises:
         UserError: if ``out`` is there already, the run learned something else, videos have a view and
@@ -72,16 +81,18 @@ def fill_views(
         raise UserError(f"--at-least: found {at_least:g}, expected a probability above 0 and at most 1")
     if out.exists():
         raise UserError(f"{out}: is there already; give another -o, or remove it")
-    classifier = _view_classifier(run)
+    classifier = _view_classifier(run, device)
     table = read_manifest(manifest, files_needed=False)
     table = _with_columns(table)
     is_empty = (table[VIEW] == "").to_numpy()
     _refuse_views(manifest, int((~is_empty).sum()), len(table), only_empty=only_empty)
     stored = ClipStore.open(store).rows_for(table[is_empty])
     views, confidence = _predicted(classifier, ClipStore.open(store), stored)
+    # as written, so that none is below what stands beside an empty view
+    confidence = confidence.round(CONFIDENCE_DIGITS)
     sure = confidence >= at_least
     places = pd.Index(table["path"]).get_indexer(pd.Index(stored["path"]))
-    table.loc[places, CONFIDENCE] = confidence.round(4)
+    table.loc[places, CONFIDENCE] = confidence
     table.loc[places[sure], VIEW] = views[sure]
     write_manifest(table, out)
     counts = pd.Series(views[sure]).value_counts()
@@ -95,8 +106,8 @@ def fill_views(
     )
 
 
-def _view_classifier(run: Path) -> SavedRun:
-    saved = SavedRun(run)
+def _view_classifier(run: Path, device: str) -> SavedRun:
+    saved = SavedRun(run, device)
     task = saved.task.settings
     if (task.name, task.unit, task.columns) != ("multiclass", "video", (VIEW,)):
         raise UserError(

@@ -107,11 +107,16 @@ def views(
     only_empty: Annotated[
         bool, typer.Option("--only-empty", help="Keep the views that are there, fill the others.")
     ] = False,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:N; the run's own plays no part.")
+    ] = "auto",
 ) -> None:
     """Fill the column view of a manifest, with a confidence, by a run that learned views."""
     from echossl.adapt.views import fill_views
 
-    filled = fill_views(run, manifest, store=store, out=out, at_least=at_least, only_empty=only_empty)
+    filled = fill_views(
+        run, manifest, store=store, out=out, at_least=at_least, only_empty=only_empty, device=device
+    )
     typer.echo(filled.as_text())
 
 

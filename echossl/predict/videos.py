@@ -57,8 +57,8 @@ def prepare_videos(named: Named, model: Model, config: PredictConfig, folder: Pa
     manifest = folder / "manifest.csv"
     write_manifest(named.videos, manifest)
     store = _store(manifest, model, config, folder)
-    if store is None:
-        reasons = _reasons(manifest, config)
+    if isinstance(store, str):
+        reasons = _reasons(manifest, config, store)
         return Prepared(None, pd.DataFrame(columns=columns), tuple(_refusals(named.videos, reasons)))
     rejected = read_table(store.path / REJECTED_FILE)
     reasons = dict(zip(rejected["path"], rejected["reason"], strict=True))
@@ -70,7 +70,8 @@ def prepare_videos(named: Named, model: Model, config: PredictConfig, folder: Pa
     return Prepared(store, videos, tuple(_refusals(named.videos, reasons)))
 
 
-def _store(manifest: Path, model: Model, config: PredictConfig, folder: Path) -> ClipStore | None:
+def _store(manifest: Path, model: Model, config: PredictConfig, folder: Path) -> ClipStore | str:
+    """The store, or why there is none."""
     how = PrepareConfig(
         manifest=manifest,
         out=folder / "store",
@@ -84,17 +85,18 @@ def _store(manifest: Path, model: Model, config: PredictConfig, folder: Path) ->
     )
     try:
         prepare(how)
-    except UserError:
+    except UserError as error:
         # not one video can be read; the store says the reason of the first alone
-        return None
+        return str(error)
     return ClipStore.open(how.out)
 
 
-def _reasons(manifest: Path, config: PredictConfig) -> dict[str, str]:
+def _reasons(manifest: Path, config: PredictConfig, fallback: str) -> dict[str, str]:
+    """What is wrong with each video; what preparation said where a look at it finds no fault."""
     table = check(
         CheckConfig(manifest=manifest, seconds_per_video=config.seconds_per_video, workers=config.workers)
     )
-    texts = [text.partition(": ")[2] or "cannot be read" for text in table["problem"]]
+    texts = [text.partition(": ")[2] or text or fallback for text in table["problem"]]
     return dict(zip(table["path"], texts, strict=True))
 
 
@@ -155,4 +157,7 @@ def _unlike(video: pd.Series, use: VideoUse) -> str:
 
 
 def _sentence(what: str, count: int, use: VideoUse) -> str:
-    return f"{what}, as {count} of {use.num_videos} videos of training do; unlike=take scores it all the same"
+    return (
+        f"{what}, as {count} of {use.num_videos} videos of the clip store of training do; unlike=take scores "
+        "it all the same"
+    )

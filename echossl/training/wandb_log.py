@@ -119,7 +119,8 @@ def _tell_of_no_effect(config: WandbConfig) -> None:
     # no error: whoever tries a file of settings out without W&B need not change it
     unread = [name for name in ("group", "tags") if getattr(config, name)]
     if unread and config.mode == "disabled" and rank() == 0:
-        logger.warning("wandb.mode is disabled: wandb.%s has no effect", " and wandb.".join(unread))
+        verb = "has" if len(unread) == 1 else "have"
+        logger.warning("wandb.mode is disabled: wandb.%s %s no effect", " and wandb.".join(unread), verb)
 
 
 def open_wandb(config: WandbConfig, *, run: RunFolder, settings: Config) -> Log:

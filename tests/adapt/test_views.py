@@ -1,5 +1,7 @@
 """Views learned on one manifest and filled into another that names none."""
 
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -121,6 +123,25 @@ def test_below_the_threshold_the_view_stays_empty(run, unnamed, tmp_path) -> Non
     assert ((table["view"][:-1] != "") == (confidence >= at_least)).all()
     pd.testing.assert_series_equal(table["view_confidence"], everything["view_confidence"])
     assert f"{int((confidence < at_least).sum())} below {at_least:g} stay empty" in said
+
+
+def test_a_view_is_written_by_the_confidence_that_stands_beside_it(run, unnamed, tmp_path) -> None:
+    everything, _ = _fill(run, unnamed, tmp_path / "all.csv", at_least=0.01)
+    for number, written in enumerate(everything["view_confidence"][:3]):
+        table, _ = _fill(run, unnamed, tmp_path / f"{number}.csv", at_least=float(written))
+        assert table["view"][number] == everything["view"][number]
+
+
+def test_a_run_made_on_a_gpu_fills_views_where_there_is_none(run, unnamed, tmp_path) -> None:
+    moved = shutil.copytree(run, tmp_path / "run")
+    record = json.loads((moved / "run.json").read_text())
+    record["config"]["hardware"]["device"] = "cuda:7"
+    (moved / "run.json").write_text(json.dumps(record))
+    there, _ = _fill(run, unnamed, tmp_path / "there.csv", device="cpu")
+    here, _ = _fill(moved, unnamed, tmp_path / "here.csv", device="cpu")
+    pd.testing.assert_frame_equal(here, there)
+    with pytest.raises(UserError, match="cuda:7"):
+        _fill(run, unnamed, tmp_path / "no.csv", device="cuda:7")
 
 
 def test_a_view_that_is_there_is_never_overwritten(run, unnamed, tmp_path) -> None:

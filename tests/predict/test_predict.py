@@ -17,7 +17,7 @@ from echossl.encoders.files import read_metadata
 from echossl.encoders.use import USE_KEY, load_use
 from echossl.errors import RunFolderError, UserError
 from echossl.predict import predict
-from echossl.predict.videos import _unlike, note_of
+from echossl.predict.videos import _reasons, _unlike, note_of
 from echossl.video.reader import open_video
 
 CPU = {"workers": 1, "hardware": {"device": "cpu", "precision": "fp32"}}
@@ -131,6 +131,17 @@ def test_no_usable_video_at_all_gives_a_page_and_all_reasons(trained, mixed, tmp
     assert found.result["studies"] == []
     assert "is a text file" in found.result["refused"][0]["reason"]
     assert "No study could be scored" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_what_only_preparation_refuses_is_told_in_its_words(trained, tmp_path) -> None:
+    """A look by any decoder finds no fault where the decoder of training found one."""
+    (tmp_path / "letter.avi").write_text("Dear colleague")
+    paths = [trained.test_videos["path"].iloc[0], str(tmp_path / "letter.avi")]
+    table = pd.DataFrame({"path": paths, "patient_id": "a", "study_id": "a"})
+    write_manifest(table, tmp_path / "both.csv")
+    found = _reasons(tmp_path / "both.csv", settings(trained, tmp_path, tmp_path), "decord: not installed")
+    assert found[paths[0]] == "decord: not installed"
+    assert "is a text file" in found[paths[1]]
 
 
 def test_a_folder_that_is_there_is_not_written_to(trained, mixed, tmp_path) -> None:

@@ -73,7 +73,7 @@ def test_what_disabled_leaves_without_effect_is_said(caplog: pytest.LogCaptureFi
     require_wandb(WandbConfig(mode="disabled", project="echo"))
     assert not caplog.text
     require_wandb(WandbConfig(mode="disabled", group="arm", tags=("pilot",)))
-    assert "wandb.mode is disabled: wandb.group and wandb.tags has no effect" in caplog.text
+    assert "wandb.mode is disabled: wandb.group and wandb.tags have no effect" in caplog.text
 
 
 @pytest.mark.parametrize(
