@@ -34,7 +34,7 @@ def camus_videos(data: Path, out: Path) -> pd.DataFrame:
         out: each patient becomes a folder below ``frames`` here.
 
     Returns:
-        ``path, patient_id, study_id, fps, view, ef`` and ``ef_below_45``, by patient.
+        ``path, patient_id, study_id, fps, view, ef`` and ``ef_below_45``, empty without ``ef``, by patient.
 
     Raises:
         UserError: if a file is missing, or a patient has not one frame of each phase.
@@ -56,7 +56,9 @@ def camus_videos(data: Path, out: Path) -> pd.DataFrame:
                 Image.fromarray(images[own & (phases == phase)][0]).save(path, format="png")
         rows.append({"path": str(folder.absolute()), "patient_id": patient, "ef": ef.loc[patient]})
     videos = pd.DataFrame(rows).assign(fps=ASSUMED_RATE, view="a4c")
-    return videos.assign(study_id=videos["patient_id"], ef_below_45=(videos["ef"] < EF_LIMIT).astype(int))
+    # whose ejection fraction is not known has no label, not a negative one
+    reduced = (videos["ef"] < EF_LIMIT).astype("Int64").mask(videos["ef"].isna())
+    return videos.assign(study_id=videos["patient_id"], ef_below_45=reduced)
 
 
 def lung_videos(data: Path, out: Path) -> pd.DataFrame:

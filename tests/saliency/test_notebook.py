@@ -142,6 +142,8 @@ def test_the_notebook_runs_from_first_to_last_cell(study) -> None:
     parameters.source = "from pathlib import Path\n" + "\n".join(
         f"{name} = {value!r}" for name, value in zip(names, values, strict=True)
     )
+    for cell in notebook.cells:  # occlusion takes longest, and has tests of its own
+        cell.source = cell.source.replace('method="occlusion"', 'method="grad_cam"')
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     shown = [output for cell in code for output in cell.outputs]

@@ -1,6 +1,7 @@
 """The check on real data: made-up frames of a few patients, from the npz to the table."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def test_frames_become_pictures_without_loss_in_order(data: Path, tmp_path: Path
         for frame, phase in zip(frames, ("ED", "ES"), strict=True):
             own = (content["patient"] == row.patient_id) & (content["phase"] == phase)
             np.testing.assert_array_equal(frame, content["images"][own][0])
+
+
+def test_trap_15_a_patient_without_ejection_fraction_has_no_label(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "camus_a4c").mkdir()
+    shutil.copy(data / "camus_a4c" / "camus_a4c_112.npz", tmp_path / "camus_a4c")
+    ef = pd.read_csv(data / "camus_a4c" / "camus_a4c_ef.csv")
+    ef.loc[0, "ef_arealength_pct"] = np.nan
+    ef.to_csv(tmp_path / "camus_a4c" / "camus_a4c_ef.csv", index=False)
+    table = files.camus_videos(tmp_path, tmp_path / "out").set_index("patient_id")
+    table.to_csv(tmp_path / "videos.csv")
+    written = pd.read_csv(tmp_path / "videos.csv", dtype=str, keep_default_na=False)
+    assert written["ef_below_45"].tolist() == ["", *["0", "1"] * 8, "0"]
 
 
 def test_a_patient_without_both_frames_is_named(data: Path, tmp_path: Path) -> None:
