@@ -16,7 +16,7 @@ from echossl.training.interrupt import StoppedError
 FAILED, HEARD = "echossl/failed", "echossl/heard"
 LOOK_SECONDS = 0.25
 # the first process speaks for all that fail alike; so long the others leave it the word
-FIRST_SECONDS = 1.0
+FIRST_SECONDS = 5.0
 # the process that writes may have a file to finish before it meets the same failure
 WRITER_SECONDS = 10.0
 
@@ -56,6 +56,12 @@ class Together:
 
     def _fail(self) -> bool:
         """Tell the others; whether this process is the one to say what happened."""
+        try:
+            return self._told()
+        except RuntimeError:
+            return True  # the store's keeper has gone, so that nobody else may have spoken
+
+    def _told(self) -> bool:
         if rank() > 0:
             _wait_until(lambda: self._store.check([FAILED]), seconds=FIRST_SECONDS)
         own = str(rank()).encode()

@@ -29,6 +29,10 @@ PIPES = 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null'
 PATIENCE_SECONDS = 60
 
 
+class NoAnswerError(Exception):
+    """What is called Chromium did not answer its first call."""
+
+
 class Browser:
     """One Chromium with one tab; everything that it asks of a network or says on its console is kept."""
 
@@ -38,7 +42,12 @@ class Browser:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self.number, self.session, self.rest, self.events = 0, None, b"", deque()
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        try:
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        except (OSError, AssertionError) as error:
+            self.process.kill()
+            self.process.wait()
+            raise NoAnswerError(str(error)) from error
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
