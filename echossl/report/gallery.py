@@ -56,6 +56,7 @@ class CheckLine:
         num_studies: studies behind the figure.
         enrichment: mean over studies; 1 is a uniform map.
         difference: the model minus this control, paired by study; None for the model itself.
+        num_patients: patients of those studies; None where it is not known.
     """
 
     studies: str
@@ -63,3 +64,9 @@ class CheckLine:
     num_studies: int
     enrichment: Interval
     difference: Difference | None = None
+    num_patients: int | None = None
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether patients can be resampled: one alone is always drawn, which looks like certainty."""
+        return self.num_patients is None or self.num_patients > 1

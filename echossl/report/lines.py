@@ -99,7 +99,7 @@ class BudgetLine:
         fraction: share of the labelled training patients, 0 to 1.
         draw: which draw, or ``all`` where they agree.
         num_labelled_patients: patients whose label was read, validation included.
-        num_positive: of those, how many are positive.
+        num_positive: of those, how many are positive; None where the question is none of yes or no.
         num_videos: their videos.
         num_validation_patients: of the labelled patients, how many only served to choose.
     """
@@ -107,6 +107,6 @@ class BudgetLine:
     fraction: float
     draw: str
     num_labelled_patients: int
-    num_positive: int
+    num_positive: int | None
     num_videos: int
     num_validation_patients: int

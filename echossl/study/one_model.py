@@ -16,8 +16,8 @@ from echossl.evaluation.groups import GRADE_COLUMN
 from echossl.evaluation.tables import read_manifest_table
 from echossl.report import BudgetLine, CheckLine, Judged, SaliencyEntry
 from echossl.runs import RunFolder
-from echossl.study.own_scores import RULE, as_probabilities, assess_own
-from echossl.study.pictures import saliency_checks, saliency_entries
+from echossl.study.own_scores import RULE, are_log_odds, assess_own
+from echossl.study.pictures import is_explained, saliency_checks, saliency_entries
 
 LIMITS = [
     "Research use only; not a medical device.",
@@ -63,10 +63,12 @@ def one_model(
     there = table_path == config.manifest or table_path.is_file()
     table = read_manifest_table(table_path) if there else None
     assessment = assess_own(predictions, config, table)
-    threshold = 0.5 if as_probabilities(predictions) is predictions else 0.0
+    threshold = 0.0 if are_log_odds(predictions) else 0.5
     entries = saliency_entries(folder, threshold=threshold, grades=grades_in(table), most=config.videos)
     missing = [] if there else [("Subgroups and grades", f"no {table_path}; give manifest=FILE")]
-    if not entries:
+    if is_explained(folder) and config.videos == 0:
+        missing.append(("Saliency gallery", f"left out by videos=0; {folder} holds it"))
+    elif not entries:
         missing.append(("Saliency", f"nothing in {folder}; make it with echossl explain"))
     title = f"{assessment.column.replace('_', ' ')}, split {assessment.split}"
     scores = NOTE if config.recalibrate is None else ""
@@ -89,7 +91,7 @@ def budget_line(fraction: float, draw: str, budget: Mapping[str, Any]) -> Budget
         fraction=fraction,
         draw=draw,
         num_labelled_patients=budget["num_labelled_patients"],
-        num_positive=budget["num_positive_patients"],
+        num_positive=budget.get("num_positive_patients"),
         num_videos=budget["num_labelled_videos"],
         num_validation_patients=budget["num_validation_patients"],
     )

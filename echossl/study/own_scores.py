@@ -9,21 +9,48 @@ from scipy import special
 from echossl.config.evaluation import EvaluationConfig
 from echossl.evaluation import Predictions
 from echossl.evaluation.assess import assess
-from echossl.evaluation.assessment import Assessment, Figure, PointResult
-from echossl.evaluation.beside import kept_validation
-from echossl.evaluation.points import confusion_counts
-from echossl.evaluation.thresholds import OperatingPoint, judge
+from echossl.evaluation.assessment import Assessment
+from echossl.evaluation.beside import PREDICTIONS_NAME, kept_validation
+from echossl.evaluation.discrimination import clusters_of
+from echossl.evaluation.points import judged_point
+from echossl.evaluation.thresholds import OperatingPoint
+from echossl.runs import RunFolder
 
 HALF = OperatingPoint("probability 50 %", 0.5, "no study: one half, fixed beforehand", frozenset())
 RULE = "probability of one half or more, which is fixed beforehand"
+# those of several classes write probabilities
+LOG_ODDS_TASKS = ("binary", "multilabel")
 
 
-def as_probabilities(predictions: Predictions) -> Predictions:
-    """Scores in 0 to 1: the logistic function of log odds, which a head of one output gives."""
-    scores = predictions.scores
-    if ((scores >= 0) & (scores <= 1)).all():
+def are_log_odds(predictions: Predictions, kept: Predictions | None = None) -> bool:
+    """Whether scores are log odds: the task of their run says so, else that one lies outside 0 to 1.
+
+    Args:
+        predictions: of a run, or of another tool.
+        kept: the validation studies beside them, on the same scale.
+    """
+    task = _task_of(Path(predictions.source))
+    if task is not None:
+        return task in LOG_ODDS_TASKS
+    tables = [predictions] if kept is None else [predictions, kept]
+    return any(((table.scores < 0) | (table.scores > 1)).any() for table in tables)
+
+
+def _task_of(path: Path) -> str | None:
+    """The task of the fine-tuning run whose predictions these are, or None."""
+    run = RunFolder(path.parent)
+    is_own = path.name == PREDICTIONS_NAME and (run.path / "run.json").is_file()
+    if not is_own or run.record["command"] != "finetune":
+        return None
+    # runs that do not name their task are of a time when all were binary
+    return str((run.result or {}).get("task", "binary"))
+
+
+def as_probabilities(predictions: Predictions, kept: Predictions | None = None) -> Predictions:
+    """Scores in 0 to 1: the logistic function of log odds; see :func:`are_log_odds`."""
+    if not are_log_odds(predictions, kept):
         return predictions
-    return replace(predictions, scores=special.expit(scores))
+    return replace(predictions, scores=special.expit(predictions.scores))
 
 
 def assess_own(predictions: Predictions, config: EvaluationConfig, table: pd.DataFrame | None) -> Assessment:
@@ -38,7 +65,7 @@ def assess_own(predictions: Predictions, config: EvaluationConfig, table: pd.Dat
     kept, told = kept_validation(Path(predictions.source), predictions, config)
     if config.recalibrate is not None:
         return assess(predictions, config, table=table, validation=kept, told=told)
-    probabilities = as_probabilities(predictions)
+    probabilities = as_probabilities(predictions, kept)
     if kept is not None and probabilities is not predictions:
         kept = replace(kept, scores=special.expit(kept.scores))
     found = assess(probabilities, config, table=table, validation=kept, told=told)
@@ -46,12 +73,5 @@ def assess_own(predictions: Predictions, config: EvaluationConfig, table: pd.Dat
         return found
     missing = {name: reason for name, reason in found.missing.items() if name != "points"}
     notes = (f"judged at a probability of one half: {told}",) if told else ()
-    return replace(found, points=(_at_half(probabilities, config),), missing=missing, notes=notes)
-
-
-def _at_half(predictions: Predictions, config: EvaluationConfig) -> PointResult:
-    figures = judge(HALF, predictions, config, prevalence=config.prevalence)
-    called, positive = predictions.scores >= HALF.threshold, predictions.labels == 1
-    counts = confusion_counts(called, positive)
-    named = {name: Figure.by("percentile", figure) for name, figure in figures.items()}
-    return PointResult(HALF.rule, HALF.threshold, HALF.split, counts, named)
+    half = judged_point(HALF, probabilities, clusters_of(probabilities, config), config)
+    return replace(found, points=(half,), missing=missing, notes=notes)

@@ -9,6 +9,7 @@ import pandas as pd
 from echossl.evaluation import Difference, Interval
 from echossl.report import CheckLine, SaliencyEntry, outcome_of
 from echossl.runs import RunFolder
+from echossl.saliency.checks import study_enrichment
 from echossl.saliency.methods import METHODS
 
 MAP_TITLES = {
@@ -17,6 +18,9 @@ MAP_TITLES = {
     "random_weights": "Random weights",
 }
 OUTLINE = "; the outline is the reference region"
+TABLE_NAME = "saliency.csv"
+# labels of the groups that are checked
+GROUPS = {"all": (0, 1), "positive": (1,), "negative": (0,)}
 
 
 def saliency_entries(
@@ -30,12 +34,10 @@ def saliency_entries(
         grades: of the studies that have one, by name.
         most: videos at most.
     """
-    table_path = folder / "saliency.csv"
-    if not table_path.is_file():
+    if not is_explained(folder):
         return []
     # the first method is the one in the film
     method = METHODS[RunFolder(folder).record["config"]["methods"][0]["name"]].title
-    table = pd.read_csv(table_path, dtype={"study_id": str, "patient_id": str, "folder": str})
     return [
         SaliencyEntry(
             title=f"{video['study_id']}, {Path(video['path']).name}",
@@ -49,8 +51,17 @@ def saliency_entries(
             inside_share=_number(video.get("inside_share")),
             area_share=_number(video.get("area_share")),
         )
-        for video in table.head(most).to_dict("records")
+        for video in _videos(folder).head(most).to_dict("records")
     ]
+
+
+def is_explained(folder: Path) -> bool:
+    """Whether it holds what ``echossl explain`` makes."""
+    return (folder / TABLE_NAME).is_file()
+
+
+def _videos(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / TABLE_NAME, dtype={"study_id": str, "patient_id": str, "folder": str})
 
 
 def _number(value: float | None) -> float | None:
@@ -60,9 +71,11 @@ def _number(value: float | None) -> float | None:
 
 def saliency_checks(folder: Path) -> list[CheckLine]:
     """The maps against their controls, per group of studies."""
-    result = RunFolder(folder).result or {}
+    checks = (RunFolder(folder).result or {}).get("region_checks", {})
+    videos = _videos(folder) if checks and is_explained(folder) else None
     lines = []
-    for studies, check in result.get("region_checks", {}).items():
+    for studies, check in checks.items():
+        num_patients = None if videos is None else _num_patients(videos, studies)
         for name, title in MAP_TITLES.items():
             difference = check["difference"].get(name)
             lines.append(
@@ -72,6 +85,13 @@ def saliency_checks(folder: Path) -> list[CheckLine]:
                     num_studies=check["studies"],
                     enrichment=Interval(**check["enrichment"][name]),
                     difference=Difference(**difference) if difference else None,
+                    num_patients=num_patients,
                 )
             )
     return lines
+
+
+def _num_patients(videos: pd.DataFrame, studies: str) -> int:
+    """Patients whose studies enter the means of a group."""
+    usable = study_enrichment(videos[videos["label"].isin(GROUPS[studies])]).dropna()
+    return int(usable["patient_id"].nunique())

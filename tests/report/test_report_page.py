@@ -267,6 +267,27 @@ def test_a_bare_page_leaves_sections_out(page):
     assert "1 % all 8 3 4 24" in Reader(render(one_draw)).text
 
 
+def test_a_budget_without_positive_patients_says_nothing_of_them(page):
+    plain = BudgetLine(0.01, "all", 8, None, 24, 4)
+    text = Reader(render(replace(page, budget=[plain]))).text
+    assert "1 % all 8 4 24" in text
+    assert "Share Draw Patients Validation Videos" in text
+    text = Reader(render(replace(page, budget=[plain, replace(plain, draw="1", num_positive=3)]))).text
+    assert "1 % all 8 not counted 4 24" in text
+    assert "1 % 1 8 3 4 24" in text
+
+
+def test_one_patient_has_no_interval(page):
+    maps = [replace(line, num_patients=1) for line in page.saliency_checks]
+    text = Reader(render(replace(page, saliency_checks=maps))).text
+    assert "2.41 one patient, no interval" in text
+    assert "2.11-2.71" not in text
+    assert "+1.31" in text
+    assert "+0.91 to +1.71" not in text
+    two = [replace(line, num_patients=2) for line in maps]
+    assert "2.41 2.11-2.71" in Reader(render(replace(page, saliency_checks=two))).text
+
+
 def test_the_same_page_gives_the_same_bytes(page, html):
     assert render(page) == html
 

@@ -9,17 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from small_study import DRAWS, FRACTIONS
+from small_study import DRAWS, FRACTIONS, TEST
 from typer.testing import CliRunner
 
 from echossl.cli import app
 from echossl.config.report import ReportConfig
 from echossl.config.study import StudyConfig
 from echossl.errors import UserError
-from echossl.evaluation import Predictions
+from echossl.evaluation import Interval, Predictions
 from echossl.evaluation.tables import TableColumns
 from echossl.study.folder_page import folder_page
-from echossl.study.own_scores import as_probabilities, assess_own
+from echossl.study.own_scores import are_log_odds, as_probabilities, assess_own
+from echossl.study.pictures import saliency_checks
 from echossl.study.pooled import collect
 from echossl.study.report import checklist_of, report_of
 from echossl.study.summary import summarise
@@ -102,6 +103,50 @@ def test_without_validation_a_run_is_judged_at_one_half_and_says_so():
     assert found.calibration is not None
 
 
+def _as_run(folder, task):
+    """What a finished fine-tuning run says of its task; nothing, as earlier versions did, without one."""
+    (folder / "run.json").write_text('{"command": "finetune"}')
+    (folder / "result.json").write_text(json.dumps({"task": task} if task else {}))
+    return folder / "predictions.csv"
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [("binary", True), ("multilabel", True), (None, True), ("multiclass", False), ("ordinal", False)],
+)
+def test_the_task_of_a_run_tells_what_its_scores_are(tmp_path, task, expected):
+    weak = own([0.1, 0.2, 0.6, 0.4, 0.9, 1.0])
+    run = replace(weak, source=str(_as_run(tmp_path, task)))
+    assert are_log_odds(run) is expected
+    scores = 1 / (1 + np.exp(-weak.scores)) if expected else weak.scores
+    assert as_probabilities(run).scores == pytest.approx(scores)
+    # another table in that folder is any tool's
+    assert not are_log_odds(replace(weak, source=str(tmp_path / "mine.csv")))
+
+
+def test_the_studies_of_validation_and_test_are_on_one_scale(tmp_path):
+    path = tmp_path / "predictions.csv"
+    _keep(tmp_path, 10)
+    weak = replace(own([0.1, 0.2, 0.6, 0.4, 0.9, 1.0]), source=str(path))
+    # log odds of -0.7 beside it: those that are judged are log odds too
+    expected = 1 / (1 + np.exp(-0.3))
+    assert assess_own(weak, QUICK, None).points[0].threshold == pytest.approx(expected)
+    _as_run(tmp_path, "binary")
+    found = assess_own(weak, QUICK, None)
+    assert found.points[0].threshold == pytest.approx(expected)
+    assert list(found.points[0].counts.values()) == [3, 0, 1, 2]
+
+
+def test_one_half_is_judged_by_every_setting_of_the_intervals():
+    scores = own([-2.0, -1.0, 0.5, -0.1, 1.0, 3.0])
+    settings = {"stratified": True, "proportions": "wilson", "prevalence": 0.1}
+    found = assess_own(scores, QUICK.model_copy(update=settings), None)
+    figures = found.points[0].figures
+    assert figures["sensitivity"].method == "wilson"
+    assert figures["f1"].unusable == 0
+    assert "ppv_at_prevalence" in figures
+
+
 def _keep(run, count):
     """As many validation patients of each class as a larger label budget would have left."""
     labels = np.arange(2 * count) % 2
@@ -172,6 +217,70 @@ def test_a_folder_of_an_earlier_sweep_shows_names(sweep, tmp_path):
     assert page.default_arm == "pairs"
     assert {line.arm for line in page.results} == {"pairs", "fresh", "pixels"}
     assert all(line.adjusted_p_value is not None for line in page.differences)
+
+
+def test_an_arm_may_lack_the_smallest_budget_and_the_confidence_is_that_of_the_study(sweep, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(sweep, folder)
+    table = pd.read_csv(folder / "results.csv", dtype=str, keep_default_na=False)
+    small = table["fraction"].astype(float) == min(FRACTIONS)
+    first = table["arm"].str.startswith("pairs")
+    table[~(small & first)].to_csv(folder / "results.csv", index=False)
+    record = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(record | {"confidence": 0.8}))
+    page = folder_page(folder, QUICK)
+    assert {line.fraction for line in page.results if line.arm == "Pairs"} == {max(FRACTIONS)}
+    assert {line.fraction for line in page.results if line.arm == "Pixels"} == set(FRACTIONS)
+    assert page.test_set.num_patients == TEST
+    assert {line.auroc.confidence for line in [*page.results, *page.differences]} == {0.8}
+    assert page.judged[0].assessment.config.confidence == 0.8
+    html = report_of(folder, QUICK).read_text(encoding="utf-8")
+    assert "80 % interval" in html
+    assert "95 % interval" not in html
+
+
+def test_a_study_of_grades_becomes_a_page(sweep, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(sweep, folder)
+    for path in (folder / "cells" / "pairs").glob("*/result.json"):
+        result = json.loads(path.read_text()) | {"task": "ordinal", "num_patients_of_stratum": {"mild": 3}}
+        del result["num_positive_patients"]
+        path.write_text(json.dumps(result))
+    page = folder_page(folder, QUICK)
+    assert [line.num_positive for line in page.budget] == [None] * len(FRACTIONS) * DRAWS
+    run = folder / "cells" / "pairs" / "fraction1-draw0-seed0"
+    assert CliRunner().invoke(app, ["report", str(run), "resamples=100"]).exit_code == 0
+    assert "not counted" not in (run / "report.html").read_text(encoding="utf-8")
+
+
+def _explain(folder):
+    """Saliency of two studies of one positive patient and of one of another."""
+    table = pd.DataFrame({"study_id": ["a", "b", "c"], "patient_id": ["P", "P", "Q"], "label": [1, 1, 0]})
+    shares = ("area_share", "inside_share", "centre_prior_share", "random_weights_share")
+    table = table.assign(path="film.avi", score=0.1, folder="film", **dict.fromkeys(shares, 0.2))
+    folder.mkdir()
+    (folder / "run.json").write_text('{"config": {"methods": [{"name": "grad_cam"}]}}')
+    table.to_csv(folder / "saliency.csv", index=False)
+    interval = vars(Interval(1.0, 1.0, 1.0, 100, 0, 0.95))
+    maps = dict.fromkeys(("model", "centre_prior", "random_weights"), interval)
+    check = {"studies": 2, "without_evidence": 0, "enrichment": maps, "difference": {}}
+    checks = dict.fromkeys(("all", "positive"), check)
+    (folder / "result.json").write_text(json.dumps({"region_checks": checks}))
+
+
+def test_a_gallery_of_no_videos_is_not_called_missing(sweep, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(sweep / "cells" / "pairs" / "fraction1-draw0-seed0", run)
+    none = QUICK.model_copy(update={"videos": 0})
+    assert "make it with echossl explain" in report_of(run, none).read_text(encoding="utf-8")
+    _explain(run / "saliency")
+    html = report_of(run, none).read_text(encoding="utf-8")
+    assert "make it with echossl explain" not in html
+    assert "left out by videos=0" in html
+    # two studies of one patient have no interval
+    lines = saliency_checks(run / "saliency")
+    assert [(line.studies, line.num_patients) for line in lines[::3]] == [("all", 2), ("positive", 1)]
+    assert html.count("one patient, no interval") == 3
 
 
 def test_a_finetune_run_becomes_a_page_with_its_checklist(sweep, tmp_path):
