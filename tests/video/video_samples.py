@@ -178,7 +178,7 @@ def write_kind(folder: Path, name: str) -> Path:
 
 
 def in_child(write: Callable[..., Path], path: Path, *given: object, **arguments: object) -> Path:
-    """Write in a process of its own: as root this encoder makes whoever calls it a real-time process for good,
+    """Write in a process of its own: as root this encoder makes its caller a real-time process for good,
     and nothing else gets that core again.
     """
     process = get_context("spawn").Process(target=write, args=(path, *given), kwargs=arguments)
