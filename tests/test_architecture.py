@@ -11,7 +11,7 @@ FLOORS = (
     {"errors", "files", "progress", "config", "runs", "distributed"},
     {"video"},
     {"data", "phantom"},
-    {"augment", "encoders", "evaluation"},
+    {"augment", "encoders", "evaluation", "text"},
     {"objectives", "saliency"},
     {"training", "adapt"},
     {"report"},
