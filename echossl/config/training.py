@@ -148,6 +148,9 @@ class PretrainConfig(Config):
         description="What a batch holds: different patients, each with the clips that the objectives want; "
         "or, with positives two_videos, pairs out of all pairs of videos of a study.",
     )
+    report_column: str = Field(
+        "report", description="Column of the manifest with the reports, for objectives that read them."
+    )
     batch_size: int = Field(
         32, ge=2, description="Patients (pairs, with all_pairs) per update, over all processes."
     )
@@ -195,6 +198,33 @@ class PretrainConfig(Config):
             raise ValueError(
                 "fusion.grey is matched, but grey clip_min_max stretches each clip by itself; leave one out"
             )
+        return self
+
+    @property
+    def reads_reports(self) -> bool:
+        """Whether reports are learned from."""
+        return any(getattr(objective, "reads_reports", False) for objective in self.objectives)
+
+    @model_validator(mode="after")
+    def _reports_have_effect(self) -> "PretrainConfig":
+        names = [objective.name for objective in self.objectives]
+        reading = [getattr(objective, "reads_reports", False) for objective in self.objectives]
+        if not any(reading):
+            if self.report_column != type(self).model_fields["report_column"].default:
+                raise ValueError("report_column is set, but no objective reads reports; leave it out")
+            return self
+        name = names[reading.index(True)]
+        if not all(reading):
+            raise ValueError(
+                f"objectives: {name} learns from studies with reports, {names[reading.index(False)]} from "
+                "clips of patients; leave one out"
+            )
+        if len({getattr(objective, "slots", ()) for objective in self.objectives}) > 1:
+            raise ValueError(
+                f"objectives: a batch has one kind of studies; give {' and '.join(names)} the same slots"
+            )
+        if self.fusion.sources:
+            raise ValueError(f"fusion has further sources, but {name} reads the reports of one; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -44,6 +44,9 @@ class Batch:
         labels: (items,) float32, or None without labels.
         step: number of the update this batch belongs to.
         bad: path and reason of videos that could not be read and were replaced.
+        reports: (items,) report of the study of each item, or None without reports.
+        present: (items, clips) bool, which clips there are: an absent one holds zeros in ``clips`` and -1 in
+            ``videos``. None where all are.
     """
 
     clips: Tensor
@@ -52,6 +55,8 @@ class Batch:
     labels: Tensor | None = None
     step: int = 0
     bad: tuple[tuple[str, str], ...] = ()
+    reports: tuple[str, ...] | None = None
+    present: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device; the copy from pinned memory does not wait."""
@@ -61,6 +66,7 @@ class Batch:
             patients=self.patients.to(device, non_blocking=True),
             videos=self.videos.to(device, non_blocking=True),
             labels=None if self.labels is None else self.labels.to(device, non_blocking=True),
+            present=None if self.present is None else self.present.to(device, non_blocking=True),
         )
 
     def pin_memory(self) -> "Batch":
@@ -71,6 +77,7 @@ class Batch:
             patients=self.patients.pin_memory(),
             videos=self.videos.pin_memory(),
             labels=None if self.labels is None else self.labels.pin_memory(),
+            present=None if self.present is None else self.present.pin_memory(),
         )
 
 
@@ -113,14 +120,18 @@ class TrainingClips(Dataset[Batch]):
         own = self._own_items(len(draw.items))
         spares = Spares(self.sampler, draw, step, first_item=own.start)
         clips = read_clips(self.store, draw.items[own], self.sampler.clip, instead=spares.instead)
+        # only now: reading may have put other items in the place of some
         rows = [[request.row for request in item] for item in draw.items[own]]
+        videos = torch.tensor(rows, dtype=torch.int64)
         return Batch(
             clips=torch.from_numpy(clips),
             patients=torch.from_numpy(draw.patients[own]),
-            videos=torch.tensor(rows, dtype=torch.int64),
+            videos=videos,
             labels=None if draw.labels is None else torch.from_numpy(draw.labels[own]),
             step=step,
             bad=tuple(sorted(spares.bad.items())),
+            reports=None if draw.reports is None else tuple(draw.reports[max(item)] for item in rows),
+            present=None if draw.reports is None else videos >= 0,
         )
 
     def _own_items(self, num_items: int) -> slice:

@@ -20,12 +20,16 @@ class ClipRequest:
     """A clip to be read.
 
     Attributes:
-        row: number of the video in the store.
+        row: number of the video in the store; negative for :data:`ABSENT`.
         start_seconds: where the clip starts.
     """
 
     row: int
     start_seconds: float
+
+
+# in the place of a clip that there is none of, as of a view that a study lacks; read as zeros
+ABSENT = ClipRequest(row=-1, start_seconds=0.0)
 
 
 def video_requests(
@@ -78,7 +82,7 @@ def read_clips(
 
     Args:
         store: the clip store.
-        items: the same number of requests for every item.
+        items: the same number of requests for every item; an ``ABSENT`` one gives zeros.
         clip: which frames make a clip.
         instead: what to read in place of an item of which a clip cannot be read, given the item's number and
             the error; asked again until its answer can be read. None lets the error through.
@@ -107,7 +111,10 @@ def _read_item(
     """Read the clips of an item; if one of them cannot be read, say why."""
     try:
         for place, request in zip(places, requests, strict=True):
-            _read_into(place[0], store, request, clip)
+            if request == ABSENT:
+                place.fill(0)
+            else:
+                _read_into(place[0], store, request, clip)
     except ShortVideoError:
         raise
     except DecodeError as error:

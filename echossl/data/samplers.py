@@ -4,7 +4,7 @@ The samplers here draw patients, not videos: a study with many videos weighs as 
 batch holds a patient twice where its clips would be taken for those of a stranger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -31,11 +31,13 @@ class Draw:
         items: per item its clips.
         patients: (items,) int64, position of the patient in the sampler's ``patients``.
         labels: (items,) float32, or None.
+        reports: the report of every video that may be drawn, by its store row; None without reports.
     """
 
     items: list[list[ClipRequest]]
     patients: np.ndarray
     labels: np.ndarray | None = None
+    reports: Mapping[int, str] | None = None
 
 
 class Sampler(Protocol):
@@ -127,7 +129,7 @@ class PairSampler:
                 patients who are not in the batch.
         """
         members = np.arange(len(self.patients))
-        patient = _stand_in(patients, item, attempt, members, (self.seed, step))
+        patient = stand_in(patients, item, attempt, members, (self.seed, step))
         generator = np.random.default_rng((ITEM, self.seed, step, item, attempt))
         return self._item(self._videos[patient], generator), patient
 
@@ -212,7 +214,7 @@ class BalancedSampler:
         """Other clips of the same class; see :meth:`PairSampler.replace`."""
         position = item // self.patients_per_class
         members = self._members[position]
-        patient = _stand_in(patients, item, attempt, members, (self.seed, step))
+        patient = stand_in(patients, item, attempt, members, (self.seed, step))
         generator = np.random.default_rng((ITEM, self.seed, step, item, attempt))
         member = int(np.flatnonzero(members == patient)[0])
         return self._item(self._videos[position][member], generator), patient
@@ -237,7 +239,7 @@ def members_of_step(num_members: int, batch_size: int, step: int, key: Sequence[
     return order[np.arange(step_in_epoch * batch_size, (step_in_epoch + 1) * batch_size) % num_members]
 
 
-def _stand_in(patients: np.ndarray, item: int, attempt: int, members: np.ndarray, key: Sequence[int]) -> int:
+def stand_in(patients: np.ndarray, item: int, attempt: int, members: np.ndarray, key: Sequence[int]) -> int:
     """Whose clips are tried next in place of an item's: the same patient's, then those of another member.
 
     Patients who are not in the batch come first. Each item begins at a place of its own in one random order

@@ -32,15 +32,24 @@ OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
     "relative_speed": RelativeSpeed,
     "masked": Masked,
 }
+# those that read reports, made from (settings, length of the encoder's vectors, reports that are trained on)
+REPORT_OBJECTIVES: dict[str, Callable[[Any, int, Sequence[str]], Objective]] = {}
 
 
-def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int, *, seed: int = 0) -> Objective:
+def build_objectives(
+    configs: Sequence[ObjectiveConfig],
+    encoder_dim: int,
+    *,
+    seed: int = 0,
+    reports: Sequence[str] | None = None,
+) -> Objective:
     """Make the sum of the objectives, with random heads from torch's global generator.
 
     Args:
         configs: settings of each.
         encoder_dim: length of the encoder's vectors.
         seed: of what they draw in training.
+        reports: those of the studies that are trained on, for objectives that read them.
 
     Raises:
         ConfigError: if an objective is named twice, or two of them want different pairs, or those of a shared
@@ -49,7 +58,7 @@ def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int, *, se
     twice = [name for name, count in Counter(config.name for config in configs).items() if count > 1]
     if twice:
         raise ConfigError(f"objectives: {twice[0]} is named twice; name each objective once")
-    parts = [(config, OBJECTIVES[config.name](config, encoder_dim)) for config in configs]
+    parts = [(config, _build(config, encoder_dim, reports)) for config in configs]
     wanted = {config.name: part.positives for config, part in parts if part.positives is not None}
     if len(set(wanted.values())) > 1:
         pairs = ", ".join(f"{name} {positives}" for name, positives in wanted.items())
@@ -60,6 +69,14 @@ def build_objectives(configs: Sequence[ObjectiveConfig], encoder_dim: int, *, se
         if isinstance(part, Objective):
             part.seed = seed
     return objective
+
+
+def _build(config: ObjectiveConfig, encoder_dim: int, reports: Sequence[str] | None) -> Objective:
+    if config.name not in REPORT_OBJECTIVES:
+        return OBJECTIVES[config.name](config, encoder_dim)
+    if reports is None:
+        raise ValueError(f"objective {config.name} reads reports, expected those that are trained on")
+    return REPORT_OBJECTIVES[config.name](config, encoder_dim, reports)
 
 
 def _shared_pass(parts: Sequence[tuple[ObjectiveConfig, Objective]]) -> SharedPass:
@@ -77,6 +94,7 @@ def _shared_pass(parts: Sequence[tuple[ObjectiveConfig, Objective]]) -> SharedPa
 
 __all__ = [
     "OBJECTIVES",
+    "REPORT_OBJECTIVES",
     "Contrastive",
     "FrameOrder",
     "Masked",

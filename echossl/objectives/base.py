@@ -13,6 +13,7 @@ from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.data.samplers import Positives
 from echossl.encoders import Encoder
+from echossl.objectives.alignment import Alignment
 
 
 class Objective(nn.Module, ABC):
@@ -22,11 +23,17 @@ class Objective(nn.Module, ABC):
         num_clips: clips it wants of every item of the batch.
         positives: how the clips of an item are chosen ("two_videos", "two_clips" or "patient"), None if it
             is all the same to this objective.
+        reads_reports: whether the batch has to have reports. Its items are then studies.
+        slots: views or sides of a study that are the clips of such an item, in this order; of any if empty.
+        slot_column: of the manifest, which says what slot a video belongs to.
         seed: of the run; what an objective draws depends on it, on the step and on nothing else.
     """
 
     num_clips: int = 1
     positives: Positives | None = None
+    reads_reports: bool = False
+    slots: tuple[str, ...] = ()
+    slot_column: str = "view"
     seed: int = 0
 
     @abstractmethod
@@ -57,6 +64,10 @@ class Objective(nn.Module, ABC):
 
     def after_update(self, encoder: Encoder) -> None:
         """Follow an update of the weights; called after every step of the optimiser."""
+
+    def artifacts(self) -> dict[str, Alignment]:
+        """What is to be kept beside the encoder when training is done, by name of the objective."""
+        return {}
 
 
 class PartwiseObjective(Objective):
@@ -107,6 +118,9 @@ class WeightedSum(Objective):
         self.parts = nn.ModuleDict({config.name: objective for config, objective in parts})
         self.num_clips = max(objective.num_clips for _, objective in parts)
         self.positives = next((part.positives for _, part in parts if part.positives is not None), None)
+        # all of them alike, or none; see the settings of pre-training
+        self.reads_reports = any(part.reads_reports for _, part in parts)
+        self.slots, self.slot_column = parts[0][1].slots, parts[0][1].slot_column
 
     def forward(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum; the metrics of each part carry its name, as in ``contrastive/loss``."""
@@ -148,3 +162,7 @@ class WeightedSum(Objective):
         """Tell every part."""
         for _, objective in self.named_parts():
             objective.after_update(encoder)
+
+    def artifacts(self) -> dict[str, Alignment]:
+        """Those of all parts."""
+        return {name: kept for _, part in self.named_parts() for name, kept in part.artifacts().items()}

@@ -26,7 +26,13 @@ def require_shapes(learner: Learner) -> None:
     shapes = copy.deepcopy(learner).to("meta").eval()
     size = (metadata.channels, metadata.clip.num_frames, metadata.size, metadata.size)
     clips = torch.empty(1, learner.objective.num_clips, *size, device="meta")
-    batch = Batch(clips, torch.zeros(1, dtype=torch.int64), torch.zeros(clips.shape[:2], dtype=torch.int64))
+    batch = Batch(
+        clips,
+        patients=torch.zeros(1, dtype=torch.int64),
+        videos=torch.zeros(clips.shape[:2], dtype=torch.int64),
+        reports=("normal",) if learner.objective.reads_reports else None,
+        present=torch.ones(clips.shape[:2], dtype=torch.bool) if learner.objective.reads_reports else None,
+    )
     with torch.no_grad():
         for part in _parts(shapes.objective):
             part.project(shapes.encoder, batch, slice(None))

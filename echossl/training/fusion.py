@@ -10,6 +10,7 @@ from echossl.config.training import PretrainConfig
 from echossl.data.fused_sampler import FusedSampler, source_shares
 from echossl.data.fused_store import FusedStore, matching_levels
 from echossl.data.manifest import read_manifest
+from echossl.data.reports import with_reports
 from echossl.data.store import ClipStore
 from echossl.errors import UserError
 from echossl.objectives import Objective
@@ -19,11 +20,20 @@ from echossl.training.statistics import grey_counts
 SOURCE_COLUMN = "fused_source"
 
 
-def stored_videos(manifest_file: Path, store_folder: Path, *, split: str) -> tuple[ClipStore, pd.DataFrame]:
+def stored_videos(
+    manifest_file: Path, store_folder: Path, *, split: str, report_column: str | None = None
+) -> tuple[ClipStore, pd.DataFrame]:
     """A store, and the manifest's rows of a split, all without splits, with their places in the store.
 
+    Args:
+        manifest_file: the manifest.
+        store_folder: the clip store.
+        split: whose rows are wanted.
+        report_column: takes only studies with a report in this column; see
+            :func:`echossl.data.reports.with_reports`.
+
     Raises:
-        UserError: if the split has no videos.
+        UserError: if the split has no videos, or no reports where they are wanted.
     """
     manifest = read_manifest(manifest_file, files_needed=False)
     if "split" in manifest:
@@ -34,6 +44,8 @@ def stored_videos(manifest_file: Path, store_folder: Path, *, split: str) -> tup
                 f"{manifest_file}: column split: no video of split {split!r}, found "
                 f"{', '.join(repr(name) for name in found)}; set split to one of them"
             )
+    if report_column is not None:
+        manifest = with_reports(manifest, column=report_column, name=str(manifest_file))
     store = ClipStore.open(store_folder)
     return store, store.rows_for(manifest)
 

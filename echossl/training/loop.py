@@ -127,7 +127,8 @@ def make_step(training: Training, batch: Batch, *, step: int) -> dict[str, float
         loss_scale=training.loss_scale,
     )
     if is_bad(figures):
-        training.bad_steps.add(step + 1, figures, gathered(batch.videos).flatten().tolist())
+        videos = gathered(batch.videos).flatten().tolist()
+        training.bad_steps.add(step + 1, figures, [row for row in videos if row >= 0])  # less absent ones
     return figures | {"learning_rate": rate}
 
 

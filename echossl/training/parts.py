@@ -9,14 +9,16 @@ import torch
 from echossl import __version__
 from echossl.config.training import AugmentConfig, PretrainConfig
 from echossl.data.clips import PairSampler, TrainingClips
+from echossl.data.reports import reports_of_studies
 from echossl.data.samplers import Sampler
 from echossl.data.store import ClipStore
 from echossl.data.study_pairs import StudyPairSampler
+from echossl.data.study_sampler import StudySampler
 from echossl.distributed import rank, world_size
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.encoders.start import load_start
 from echossl.errors import ConfigError, UserError
-from echossl.objectives import build_objectives
+from echossl.objectives import Objective, build_objectives
 from echossl.training.distributed import share_batch_norm
 from echossl.training.fit import require_shapes
 from echossl.training.fusion import fused_sampler, fused_videos, said_of_sources, stored_videos
@@ -89,7 +91,8 @@ def select_videos(config: PretrainConfig) -> tuple[ClipStore, pd.DataFrame]:
     """
     if config.fusion.sources:
         return fused_videos(config)
-    return stored_videos(config.data.manifest, config.data.store, split=config.split)
+    column = config.report_column if config.reads_reports else None
+    return stored_videos(config.data.manifest, config.data.store, split=config.split, report_column=column)
 
 
 def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame) -> Learner:
@@ -108,7 +111,8 @@ def build_learner(config: PretrainConfig, store: ClipStore, table: pd.DataFrame)
         torch.manual_seed(config.seed)
         encoder = build_encoder(metadata)
         start = load_start(encoder, config.start)
-        objective = build_objectives(config.objectives, encoder.dim, seed=config.seed)
+        reports = reports_of_studies(table) if config.reads_reports else None
+        objective = build_objectives(config.objectives, encoder.dim, seed=config.seed, reports=reports)
     objective.check(config.clip)
     if config.micro_batch is not None:
         require_partwise(objective)
@@ -147,6 +151,8 @@ def build_sampler(config: PretrainConfig, learner: Learner, table: pd.DataFrame)
     """What the batches are made of, as the settings and the objectives ask for."""
     if config.fusion.sources:
         return fused_sampler(config, learner.objective, table)
+    if learner.objective.reads_reports:
+        return _study_sampler(config, learner.objective, table)
     if config.pairs == "all_pairs":
         return StudyPairSampler(table, batch_size=config.batch_size, clip=config.clip, seed=config.seed)
     return PairSampler(
@@ -157,6 +163,26 @@ def build_sampler(config: PretrainConfig, learner: Learner, table: pd.DataFrame)
         clip=config.clip,
         seed=config.seed,
     )
+
+
+def _study_sampler(config: PretrainConfig, objective: Objective, table: pd.DataFrame) -> StudySampler:
+    sampler = StudySampler(
+        table,
+        slots=objective.slots,
+        slot_column=objective.slot_column,
+        batch_size=config.batch_size,
+        clip=config.clip,
+        seed=config.seed,
+    )
+    if sampler.num_left_out and rank() == 0:
+        logger.warning(
+            "%s: %d studies have no video whose %s is one of %s and are left out",
+            config.data.manifest,
+            sampler.num_left_out,
+            objective.slot_column,
+            ", ".join(objective.slots),
+        )
+    return sampler
 
 
 def provenance(config: PretrainConfig, table: pd.DataFrame) -> dict[str, str]:

@@ -11,6 +11,8 @@ from echossl.config.training import PretrainConfig
 from echossl.data.clips import TrainingClips
 from echossl.distributed import rank
 from echossl.encoders.files import FILE_NAME, save_encoder
+from echossl.objectives.alignment import FILE_NAME as ALIGNMENT_NAME
+from echossl.objectives.alignment import save_alignments
 from echossl.runs import RunFolder
 from echossl.training.bad_steps import BadSteps
 from echossl.training.bad_videos import BadVideos
@@ -102,6 +104,9 @@ def train_parts(config: PretrainConfig, parts: Parts, run: RunFolder) -> None:
         train(training, batches, first_step=first_step)
         with writer_first():
             if writes:
+                # first, as the encoder's file says that training is done
+                if alignments := learner.objective.artifacts():
+                    save_alignments(alignments, run.path / ALIGNMENT_NAME)
                 save_encoder(learner.encoder, run.path / FILE_NAME)
                 for log in logs:
                     log.artifact(run.path / FILE_NAME)

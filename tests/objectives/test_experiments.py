@@ -19,6 +19,13 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FILES = sorted(path for ending in ("yaml", "yml") for path in EXPERIMENTS.rglob(f"*.{ending}"))
 PRETRAININGS = [path for path in FILES if path.parent.name == "pretrain"]
 SIDE, ITEMS = 64, 4
+# one for each item, two of them equal
+REPORTS = (
+    "Severe aortic stenosis, peak velocity 4.6 m/s.",
+    "Normal aortic valve.",
+    "Mild aortic stenosis.",
+    "Normal aortic valve.",
+)
 
 
 def settings_class(path: Path) -> type[Config]:
@@ -60,12 +67,20 @@ def test_every_pretraining_makes_a_step(path: Path) -> None:
         heads = getattr(network, "heads", None)
         network = network.model_copy(update={"width": 8 * heads if heads else 4})
     encoder = build_encoder(EncoderMetadata(architecture=network, clip=config.clip, size=SIDE))
-    objective = build_objectives(config.objectives, encoder.dim)
+    reports = REPORTS if config.reads_reports else None
+    objective = build_objectives(config.objectives, encoder.dim, reports=reports)
     objective.check(config.clip)
     objective.attach(encoder)
     clips = torch.rand(ITEMS, objective.num_clips, 1, config.clip.num_frames, SIDE, SIDE)
     videos = torch.zeros(clips.shape[:2], dtype=torch.int64)
-    loss, metrics = objective(encoder, Batch(clips=clips, patients=torch.arange(ITEMS), videos=videos))
+    batch = Batch(
+        clips=clips,
+        patients=torch.arange(ITEMS),
+        videos=videos,
+        reports=reports,
+        present=torch.ones(clips.shape[:2], dtype=torch.bool) if reports else None,
+    )
+    loss, metrics = objective(encoder, batch)
     loss.backward()
     objective.after_update(encoder)
     assert loss.isfinite()
