@@ -1,5 +1,6 @@
 """Adapt an encoder with a handful of labels and predict the test split."""
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,12 @@ from echossl.data.manifest import read_manifest
 from echossl.data.store import ClipStore
 from echossl.encoders.classifier import save_classifier
 from echossl.encoders.files import MODEL_NAME
+from echossl.errors import ConfigError
 from echossl.runs import RunFolder
 from echossl.training.bad_videos import BadVideos
 from echossl.training.hardware import Hardware
+
+logger = logging.getLogger(__name__)
 
 PREDICTIONS_NAME = "predictions.csv"
 BUDGET_NAME = "budget.csv"
@@ -73,7 +77,12 @@ def finetune(config: FinetuneConfig) -> Path:
         return path
     started = time.monotonic()
     binary_columns, store = _binary_columns(config.labels), ClipStore.open(config.data.store)
-    manifest = read_manifest(config.data.manifest, binary_columns=binary_columns, files_needed=False)
+    manifest = read_manifest(
+        config.data.manifest,
+        binary_columns=binary_columns,
+        files_needed=False,
+        uncertain=config.labels.uncertain,
+    )
     table = by_unit(store.rows_for(manifest), config.labels)
     labels, budget = draw_with_classes(table, config.labels, split=config.train_split)
     task, columns = resolve_task(labels), config.labels.all_columns
@@ -89,7 +98,8 @@ def finetune(config: FinetuneConfig) -> Path:
     write_predictions(task, outcome.studies, test, config.test_split, path)
     seconds = {"seconds": round(time.monotonic() - started, 2)}
     counts = _counts(task, budget, outcome.studies) | _counts_by_video(task, table, budget, outcome.studies)
-    run.finish(_labels(task) | counts | outcome.facts | seconds)
+    doubt = _uncertain(config, manifest)
+    run.finish(_labels(task) | counts | doubt | outcome.facts | seconds)
     return path
 
 
@@ -99,10 +109,22 @@ def _binary_columns(labels: LabelBudget) -> list[str]:
     Raises:
         UserError: if the settings of the task do not fit together.
     """
-    if takes_found_classes(labels):
-        return []
-    is_binary = resolve_task(labels).settings.name in {"binary", "multilabel"}
-    return labels.all_columns if is_binary else []
+    if not takes_found_classes(labels) and resolve_task(labels).settings.name in {"binary", "multilabel"}:
+        return labels.all_columns
+    if labels.uncertain != "ignore":
+        raise ConfigError(f"labels.uncertain: has no effect, as {labels.column} is no column of 0 and 1")
+    return []
+
+
+def _uncertain(config: FinetuneConfig, manifest: pd.DataFrame) -> dict[str, Any]:
+    """How many uncertain cells of the manifest were counted as what; nothing where there is none."""
+    counts = manifest.attrs["uncertain"]
+    if not counts:
+        return {}
+    policy = config.labels.uncertain
+    total = sum(number for of_split in counts.values() for number in of_split.values())
+    logger.info("%d uncertain label cells of the manifest counted as: %s", total, policy)
+    return {"uncertain": {"counted_as": policy, "cells": counts}}
 
 
 def adapt(

@@ -156,7 +156,7 @@ class FullTrainer(Trainer):
         """Of the loss; None where the sampler sees to the balance."""
         if self.recipe.balance == "sampler":
             return None
-        weights = self.task.balanced_weights(study_targets(videos))
+        weights = self.task.balanced_weights(study_targets(videos), most=self.recipe.most_balance)
         return None if weights is None else weights.to(self.hardware.device)
 
     def _encoder_optimiser(self, schedule: OptimiserConfig) -> torch.optim.Adam:

@@ -9,7 +9,7 @@ from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.recipes import FrozenRecipe, FullRecipe, PixelRecipe, Recipe
-from echossl.config.task import TaskName, Unit
+from echossl.config.task import TaskName, UncertainPolicy, Unit
 from echossl.config.training import AugmentConfig, HardwareConfig
 from echossl.config.video import ClipConfig, ClipPolicy, GreyValues
 
@@ -36,6 +36,11 @@ class LabelBudget(Config):
         (),
         description="Classes in order, of a column that is not named like a class map; empty takes those of "
         "the budget's patients, of a multiclass task by video.",
+    )
+    uncertain: UncertainPolicy = Field(
+        "ignore",
+        description="What a cell of the word uncertain (or -1) counts as in columns of 0 and 1, in every "
+        "split: ignore (not assessed), zero or one.",
     )
     unit: Unit = Field(
         "study",
@@ -65,6 +70,8 @@ class LabelBudget(Config):
             raise ValueError("a multilabel task needs columns")
         if self.classes and (self.columns or self.task in {"binary", "regression"}):
             raise ValueError("classes have no effect but in a multiclass or ordinal task")
+        if self.uncertain != "ignore" and self.task in {"multiclass", "ordinal", "regression"}:
+            raise ValueError(f"uncertain has no effect on a task {self.task}; leave it out")
         return self
 
 

@@ -141,7 +141,19 @@ class FullSettings(Pooled):
         description="Batches with as many patients of each class, or of all patients alike, each class "
         "weighted in the loss by its rareness in the budget.",
     )
+    most_balance: float | None = Field(
+        None,
+        gt=1,
+        description="With balance loss: the most that a label of the rarer class weighs, in labels of the "
+        "commonest; of a column of 0 and 1 the cap of negatives / positives. Empty sets none.",
+    )
     search: FullSearch = Field(FullSearch(), description="Settings chosen on the validation patients.")
+
+    @model_validator(mode="after")
+    def _cap_has_an_effect(self) -> Self:
+        if self.most_balance is not None and self.balance != "loss":
+            raise ValueError("most_balance has no effect without balance loss; leave it out")
+        return self
 
     def grid(self) -> dict[str, Rates]:
         """The lists of values that are tried, by the name of the setting."""

@@ -8,6 +8,7 @@ from echossl.config.base import Config
 
 TaskName = Literal["binary", "multiclass", "ordinal", "multilabel", "regression"]
 Unit = Literal["study", "video"]
+UncertainPolicy = Literal["ignore", "zero", "one"]
 WITH_CLASSES = ("multiclass", "ordinal")
 
 

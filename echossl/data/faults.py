@@ -134,4 +134,4 @@ def _binary_labels(table: pd.DataFrame, name: str) -> Iterator[str]:
         yield f"row 1: the label column {name!r} is missing; found {', '.join(table.columns)}"
         return
     for row, found in table[name][~table[name].isin(BINARY_WORDS)].items():
-        yield f"row {row}: {name} is {found!r}, expected 0, 1 or empty (not assessed)"
+        yield f"row {row}: {name} is {found!r}, expected 0, 1 or empty (not assessed), or uncertain"

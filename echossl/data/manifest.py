@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from echossl.config.task import UncertainPolicy
 from echossl.data.cells import EMPTY_AMONG_NUMBERS, EMPTY_WORDS, read_csv_cells, read_parquet_cells
 from echossl.data.faults import find_faults
+from echossl.data.uncertain import resolve_uncertain
 from echossl.errors import ManifestError
 from echossl.files import atomic_path
 
@@ -20,21 +22,28 @@ TEXT_COLUMNS = ("path", "patient_id", "study_id", "view", "side", "source", "spl
 
 
 def read_manifest(
-    path: Path, *, binary_columns: Sequence[str] = (), lenient: bool = False, files_needed: bool = True
+    path: Path,
+    *,
+    binary_columns: Sequence[str] = (),
+    lenient: bool = False,
+    files_needed: bool = True,
+    uncertain: UncertainPolicy = "ignore",
 ) -> pd.DataFrame:
     """Read and check a manifest.
 
     Args:
         path: a ``.csv`` (UTF-8, commas) or ``.parquet`` file.
-        binary_columns: label columns that must be there and hold 0, 1 or nothing.
+        binary_columns: label columns that must be there and hold 0, 1, uncertain (or -1) or nothing.
         lenient: let missing files and patients in two splits pass, for one who tells them video by video.
         files_needed: whether the video files must be there; training reads them from a clip store.
+        uncertain: what an uncertain cell of a binary column counts as; ``ignore`` leaves it empty.
 
     Returns:
         The table in file order. ``path`` is absolute (relative ones start at the manifest's folder), ids are
         text as they stand (``007`` stays ``007``), a missing ``study_id`` is the ``patient_id``, other text
         columns hold ``""`` where empty. Label columns hold NaN where empty, and are numbers if all values
-        are. A ``split`` column without any value is left out. ``attrs["folder"]`` is the manifest's folder.
+        are. A ``split`` column without any value is left out. ``attrs["folder"]`` is the manifest's folder,
+        ``attrs["uncertain"]`` counts uncertain cells of binary columns: split to column to number.
 
     Raises:
         ManifestError: one line per fault, naming the file and the row as a spreadsheet counts (header = 1).
@@ -43,13 +52,15 @@ def read_manifest(
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; make a manifest with echossl index")
     cells = read_parquet_cells(path) if path.suffix == ".parquet" else read_csv_cells(path)
-    table = _with_absolute_paths(cells.table, path.absolute().parent)
+    resolved = resolve_uncertain(cells.table, binary_columns, uncertain)
+    table = _with_absolute_paths(resolved.table, path.absolute().parent)
     faults = find_faults(table, REQUIRED_COLUMNS, binary_columns, lenient=lenient, files_needed=files_needed)
     faults = [*cells.faults, *faults]
     if faults:
         raise ManifestError("\n".join(f"{path}: {fault}" for fault in faults))
     typed = _typed(table)
     typed.attrs["folder"] = str(path.absolute().parent)
+    typed.attrs["uncertain"] = resolved.counts
     return typed
 
 

@@ -158,5 +158,6 @@ def _counts(judged: Predictions, config: EvaluationConfig) -> Counts:
         positive_patients=judged.num_positive,
         positive_studies=int(judged.labels.sum()),
         unlabelled=judged.num_unlabelled,
+        uncertain=judged.num_uncertain,
         redraws_without_both_classes=redraws_without_both_classes(judged, config),
     )

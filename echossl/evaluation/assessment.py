@@ -35,8 +35,9 @@ class Counts:
         studies: rows with a label.
         positive_patients: patients with at least one positive study.
         positive_studies: rows with label 1.
-        unlabelled: studies left out because their label is empty, over the whole table.
+        unlabelled: studies left out because their label is empty or uncertain, over the whole table.
         redraws_without_both_classes: resamples of the patients that lacked a class and were left out.
+        uncertain: of the unlabelled studies, those of the word uncertain.
     """
 
     patients: int
@@ -45,6 +46,7 @@ class Counts:
     positive_studies: int
     unlabelled: int
     redraws_without_both_classes: int
+    uncertain: int = 0
 
 
 @dataclass(frozen=True)

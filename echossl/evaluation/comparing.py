@@ -259,9 +259,11 @@ def _refuse_other_splits(first: Predictions, second: Predictions) -> None:
 
 
 def _counts(predictions: Predictions) -> dict[str, int]:
+    doubt = {"of them uncertain": predictions.num_uncertain} if predictions.num_uncertain else {}
     return {
         "patients": predictions.num_patients,
         predictions.unit: predictions.studies.size,
         "positive patients": predictions.num_positive,
         f"{predictions.unit} without a label left out": predictions.num_unlabelled,
+        **doubt,
     }

@@ -49,9 +49,11 @@ def as_text(answer: Answer) -> str:
 
 def counts_of(counts: Counts, unit: str) -> str:
     """``100 patients, 120 studies, 25 positive patients, ...``."""
+    left_out = f"{counts.unlabelled} {unit} without a label left out"
+    doubt = f", {counts.uncertain} of them uncertain" if counts.uncertain else ""
     return (
         f"{counts.patients} patients, {counts.studies} {unit}, {counts.positive_patients} positive patients, "
-        f"{counts.positive_studies} positive {unit}, {counts.unlabelled} {unit} without a label left out"
+        f"{counts.positive_studies} positive {unit}, {left_out}{doubt}"
     )
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from echossl.config.evaluation import BootstrapConfig
+from echossl.data.uncertain import is_uncertain
 from echossl.errors import UserError
 from echossl.evaluation.auc import METRICS
 from echossl.evaluation.bootstrap import bootstrap_interval
@@ -38,7 +39,8 @@ class Predictions:
         splits: split of each study, str.
         labels: 0 or 1.
         scores: finite, higher is more likely positive.
-        num_unlabelled: studies that were left out because their label is empty (not assessed).
+        num_unlabelled: studies that were left out because their label is empty (not assessed) or uncertain.
+        num_uncertain: of those, how many are uncertain.
         unit: what a row is; of videos ``studies`` holds their paths.
     """
 
@@ -50,6 +52,7 @@ class Predictions:
     labels: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
     num_unlabelled: int = 0
+    num_uncertain: int = 0
     unit: Unit = "studies"
 
     @property
@@ -158,6 +161,9 @@ def predictions_of(path: Path, table: pd.DataFrame, label: str) -> Predictions:
     codes = {"": UNLABELLED, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
     labels = np.array([codes.get(text.strip(), INVALID) for text in table[label]], dtype=np.int64)
     cut = cuts_of(list(table.columns)).get(label)
+    # of a class it is a name like any other
+    doubtful = is_uncertain(table[label]).to_numpy() if cut is None else np.zeros(len(table), dtype=bool)
+    labels[doubtful] = UNLABELLED
     name, known_words = (cut.label, ", ".join(cut.classes)) if cut else (label, "0, 1")
     faults = [
         f"row {row}: {name} is {table[label][row - 2]!r}, expected {known_words} or empty"
@@ -171,7 +177,8 @@ def predictions_of(path: Path, table: pd.DataFrame, label: str) -> Predictions:
     refuse_faults(path, [*faults, *key_faults(table)])
     known = labels != UNLABELLED
     if not known.any():
-        raise UserError(f"{path}: no study has a {label} label; every cell of the column is empty")
+        doubt = " or uncertain" if doubtful.any() else ""
+        raise UserError(f"{path}: no study has a {label} label; every cell of the column is empty{doubt}")
     patients, studies, splits = (table[name].to_numpy(dtype=np.str_)[known] for name in KEYS)
     return Predictions(
         source=str(path),
@@ -182,6 +189,7 @@ def predictions_of(path: Path, table: pd.DataFrame, label: str) -> Predictions:
         labels=labels[known],
         scores=scores[known],
         num_unlabelled=int((~known).sum()),
+        num_uncertain=int(doubtful.sum()),
         unit=table.attrs["unit"],
     )
 

@@ -179,12 +179,16 @@ def summarise_findings(
         notes=(
             *(f"{name} lacks a class; the mean is over the others" for name in lacking),
             *(
-                f"{part.column}: {part.num_unlabelled} {part.unit} without a label left out"
+                f"{part.column}: {part.num_unlabelled} {part.unit} without a label left out{_doubt(part)}"
                 for part in parts
                 if part.num_unlabelled
             ),
         ),
     )
+
+
+def _doubt(part: Predictions) -> str:
+    return f", {part.num_uncertain} of them uncertain" if part.num_uncertain else ""
 
 
 def _numbers(table: pd.DataFrame, columns: Sequence[str], faults: list[str]) -> Floats:

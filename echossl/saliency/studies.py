@@ -92,9 +92,11 @@ def videos_of(store: ClipStore, model: Model, studies: pd.DataFrame) -> pd.DataF
     Raises:
         UserError: if a study is gone.
     """
-    path, column = model.settings.data.manifest, model.column
-    columns = [column] if model.task.name in ZERO_OR_ONE else []
-    table = store.rows_for(read_manifest(path, binary_columns=columns, files_needed=False))
+    path = model.settings.data.manifest
+    columns = model.task.columns if model.task.name in ZERO_OR_ONE else ()
+    uncertain = model.settings.labels.uncertain
+    manifest = read_manifest(path, binary_columns=columns, files_needed=False, uncertain=uncertain)
+    table = store.rows_for(manifest)
     # a study's score is that of all its videos with any label
     assessed = table.loc[table[list(model.task.columns)].notna().any(axis=1), [*STUDY, "path", "row"]]
     videos = studies.merge(assessed, on=STUDY, how="left", validate="one_to_many")

@@ -101,7 +101,9 @@ def shuffled_labels(budget: Budget, *, seed: int) -> Budget:
 def _budget(config: FinetuneConfig, store: ClipStore) -> Budget:
     task = resolve_task(config.labels).settings
     columns = task.columns if task.name in ZERO_OR_ONE else ()
-    manifest = read_manifest(config.data.manifest, binary_columns=columns, files_needed=False)
+    manifest = read_manifest(
+        config.data.manifest, binary_columns=columns, files_needed=False, uncertain=config.labels.uncertain
+    )
     table: pd.DataFrame = store.rows_for(manifest)
     return draw_budget(table, config.labels, split=config.train_split)
 

@@ -110,16 +110,17 @@ class Task(ABC):
         del targets
         return self
 
-    def balanced_weights(self, targets: Floats) -> Tensor | None:
+    def balanced_weights(self, targets: Floats, *, most: float | None = None) -> Tensor | None:
         """Weights of the loss under which every class has the same total weight; None without classes.
 
         Args:
             targets: (rows, k) of the labels that are trained on.
+            most: cap of the weight of a class, in weights of the commonest; a rarer class then has less.
 
         Returns:
             (classes,), or (columns, 2) of multi-label; 1 on average over the rows.
         """
-        del targets
+        del targets, most
         return None
 
     def make_head(self, dim: int) -> nn.Module:
@@ -127,9 +128,20 @@ class Task(ABC):
         return build_head(self.settings, dim)
 
 
-def class_weights(codes: Codes, num_classes: int) -> Floats:
-    """Rows / (classes that are there x rows of the class), (classes,); 1 for a class without rows."""
+def class_weights(codes: Codes, num_classes: int, *, most: float | None = None) -> Floats:
+    """Rows / (classes that are there x rows of the class), (classes,); 1 for a class without rows.
+
+    Args:
+        codes: class of each row, (rows,).
+        num_classes: how many there are.
+        most: cap of each weight in weights of the commonest class; all are then scaled to 1 on average over
+            the rows again, so that a column with a rare class counts no less than another.
+    """
     counts = np.bincount(codes, minlength=num_classes)
     found = counts > 0
-    weights: Floats = np.where(found, len(codes) / (found.sum() * np.maximum(counts, 1)), 1.0)
-    return weights
+    weights: Floats = np.where(found, len(codes) / (max(found.sum(), 1) * np.maximum(counts, 1)), 1.0)
+    if most is None or not found.any():
+        return weights
+    capped = np.minimum(weights, most * weights[found].min())
+    scaled: Floats = np.where(found, capped * counts.sum() / (capped * counts).sum(), 1.0)
+    return scaled

@@ -57,10 +57,10 @@ class BinaryTask(Task):
         """0 or 1."""
         return pd.DataFrame(targets, columns=list(self.settings.columns)).astype("Int64")
 
-    def balanced_weights(self, targets: Floats) -> Tensor:
+    def balanced_weights(self, targets: Floats, *, most: float | None = None) -> Tensor:
         """(2,)."""
         known = targets[~np.isnan(targets)].astype(np.int64)
-        return torch.from_numpy(class_weights(known, 2)).float()
+        return torch.from_numpy(class_weights(known, 2, most=most)).float()
 
 
 def binary_loss(

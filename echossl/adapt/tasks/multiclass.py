@@ -79,10 +79,10 @@ class MulticlassTask(Task):
         names = [np.nan if np.isnan(code) else self.settings.classes[int(code)] for code in targets[:, 0]]
         return pd.DataFrame({self.column: pd.Series(names, dtype=object)})
 
-    def balanced_weights(self, targets: Floats) -> Tensor:
+    def balanced_weights(self, targets: Floats, *, most: float | None = None) -> Tensor:
         """(classes,)."""
         known = targets[~np.isnan(targets)].astype(np.int64)
-        return torch.from_numpy(class_weights(known, len(self.settings.classes))).float()
+        return torch.from_numpy(class_weights(known, len(self.settings.classes), most=most)).float()
 
 
 def macro_auroc(codes: Floats, scores: Floats) -> float:

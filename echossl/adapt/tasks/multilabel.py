@@ -70,10 +70,10 @@ class MultilabelTask(Task):
         """0 or 1."""
         return pd.DataFrame(targets, columns=list(self.settings.columns)).astype("Int64")
 
-    def balanced_weights(self, targets: Floats) -> Tensor:
+    def balanced_weights(self, targets: Floats, *, most: float | None = None) -> Tensor:
         """(columns, 2)."""
         each = [
-            class_weights(column[~np.isnan(column)].astype(np.int64), 2)
+            class_weights(column[~np.isnan(column)].astype(np.int64), 2, most=most)
             if (~np.isnan(column)).any()
             else [1, 1]
             for column in targets.T
