@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from echossl.config.base import Config
+from echossl.config.refine import RefineConfig
 
 
 class ContrastiveConfig(Config):
@@ -227,6 +228,7 @@ ObjectiveConfig = Annotated[
     | SegmentOrderConfig
     | PlaybackSpeedConfig
     | RelativeSpeedConfig
-    | MaskedConfig,
+    | MaskedConfig
+    | RefineConfig,
     Field(discriminator="name"),
 ]

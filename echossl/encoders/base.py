@@ -123,6 +123,11 @@ class Encoder(nn.Module, ABC):
         """The cells of the feature map, time first, then rows: float32 (batch, tokens, dim)."""
         return self.feature_map(clips).flatten(2).transpose(1, 2)
 
+    def vectors_and_tokens(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` and :meth:`tokens` give, of one pass: (batch, dim), (batch, tokens, dim)."""
+        tokens = self.tokens(clips)
+        return tokens.mean(dim=1), tokens
+
     def forward(self, clips: Tensor) -> Tensor:
         """The mean of the feature map over time and space: float32 (batch, dim)."""
         return self.feature_map(clips).mean(dim=(2, 3, 4))

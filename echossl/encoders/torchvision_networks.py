@@ -121,6 +121,13 @@ class MViT(BorrowedEncoder):
             return super().forward(clips)
         return self._tokens(self.normalised(clips))[0][:, 0].float()
 
+    def vectors_and_tokens(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` and :meth:`tokens` give, of one pass: (batch, 768), (batch, tokens, 768)."""
+        if not self.class_token:
+            return super().vectors_and_tokens(clips)
+        tokens = self._tokens(self.normalised(clips))[0].float()
+        return tokens[:, 0], tokens[:, 1:]
+
     def stages(self) -> list[list[nn.Module]]:
         """Patches with their positions, then every block; the norm goes with the last."""
         stem = [self.network.get_submodule(name) for name in ("conv_proj", "pos_encoding")]

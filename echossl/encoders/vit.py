@@ -122,6 +122,13 @@ class VisionTransformer(Encoder):
             return super().forward(clips)
         return self._through(self._patches(self.normalised(clips)))[:, 0].float()
 
+    def vectors_and_tokens(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` and :meth:`tokens` give, of one pass: (batch, dim), (batch, tokens, dim)."""
+        if not self.class_token:
+            return super().vectors_and_tokens(clips)
+        tokens = self._through(self._patches(self.normalised(clips))).float()
+        return tokens[:, 0], tokens[:, 1 + self.registers :]
+
     def stages(self) -> list[list[nn.Module]]:
         """Patches with what stands beside them, then every block; the norm goes with the last."""
         beside = nn.ParameterList(self.parameters(recurse=False))

@@ -15,6 +15,7 @@ from echossl.objectives.frame_order import FrameOrder
 from echossl.objectives.masked import Masked
 from echossl.objectives.moco import MoCo
 from echossl.objectives.playback_speed import PlaybackSpeed
+from echossl.objectives.refine import Refine
 from echossl.objectives.relative_speed import RelativeSpeed
 from echossl.objectives.segment_order import SegmentOrder
 from echossl.objectives.shared_pass import SharedPass
@@ -33,7 +34,9 @@ OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
     "masked": Masked,
 }
 # those that read reports, made from (settings, length of the encoder's vectors, reports that are trained on)
-REPORT_OBJECTIVES: dict[str, Callable[[Any, int, Sequence[str]], Objective]] = {}
+REPORT_OBJECTIVES: dict[str, Callable[[Any, int, Sequence[str]], Objective]] = {
+    "refine": Refine,
+}
 
 
 def build_objectives(
@@ -101,6 +104,7 @@ __all__ = [
     "MoCo",
     "Objective",
     "PlaybackSpeed",
+    "Refine",
     "RelativeSpeed",
     "SegmentOrder",
     "SharedPass",

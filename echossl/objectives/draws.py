@@ -9,14 +9,18 @@ from echossl.objectives.gather import share_of_batch
 # first words of the random streams, as in echossl.augment, so that no two uses share one
 ORDER_STREAM, SEGMENT_STREAM, SPEED_STREAM, KEY_STREAM, RELATIVE_SPEED_STREAM = 3, 31, 32, 33, 34
 MASK_STREAM = 35
+MATCHING_STREAM, WORD_STREAM, GENERATION_STREAM = 41, 42, 43
 
 __all__ = [
+    "GENERATION_STREAM",
     "KEY_STREAM",
     "MASK_STREAM",
+    "MATCHING_STREAM",
     "ORDER_STREAM",
     "RELATIVE_SPEED_STREAM",
     "SEGMENT_STREAM",
     "SPEED_STREAM",
+    "WORD_STREAM",
     "draw_classes",
     "draw_numbers",
     "draw_shares",
