@@ -8,8 +8,10 @@ import yaml
 
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.base import Config, load_config
+from echossl.config.objective import ObjectiveConfig
 from echossl.config.probe import ProbeConfig
 from echossl.config.study import DemoConfig, StudyConfig
+from echossl.config.text import OwnTextConfig
 from echossl.config.training import PretrainConfig
 from echossl.data.clips import Batch
 from echossl.encoders import EncoderMetadata, build_encoder
@@ -57,9 +59,16 @@ def test_files_are_found_and_write_to_different_folders() -> None:
     assert len(set(folders)) == len(folders)
 
 
+def with_small_text(config: ObjectiveConfig) -> ObjectiveConfig:
+    text = getattr(config, "text", None)
+    if not isinstance(text, OwnTextConfig):
+        return config
+    return config.model_copy(update={"text": text.model_copy(update={"width": 16, "depth": 1, "heads": 2})})
+
+
 @pytest.mark.parametrize("path", PRETRAININGS, ids=name_of)
 def test_every_pretraining_makes_a_step(path: Path) -> None:
-    """With the clips and objectives of the file, on a narrow network and small random pictures."""
+    """With the clips and objectives of the file, on narrow networks and small random pictures."""
     torch.manual_seed(0)
     config = load_config(PretrainConfig, path)
     network = config.encoder
@@ -68,7 +77,8 @@ def test_every_pretraining_makes_a_step(path: Path) -> None:
         network = network.model_copy(update={"width": 8 * heads if heads else 4})
     encoder = build_encoder(EncoderMetadata(architecture=network, clip=config.clip, size=SIDE))
     reports = REPORTS if config.reads_reports else None
-    objective = build_objectives(config.objectives, encoder.dim, reports=reports)
+    objectives = [with_small_text(objective) for objective in config.objectives]
+    objective = build_objectives(objectives, encoder.dim, reports=reports)
     objective.check(config.clip)
     objective.attach(encoder)
     clips = torch.rand(ITEMS, objective.num_clips, 1, config.clip.num_frames, SIDE, SIDE)
@@ -86,6 +96,23 @@ def test_every_pretraining_makes_a_step(path: Path) -> None:
     assert loss.isfinite()
     assert all(value.isfinite() for value in metrics.values())
     assert all(value.grad is not None for value in encoder.parameters())
+
+
+def test_the_published_refinement_is_the_published_one() -> None:
+    """The figures of the authors' program, read back from the file."""
+    config = load_config(PretrainConfig, EXPERIMENTS / "pretrain" / "refine_published.yaml")
+    [refine] = config.objectives
+    assert (refine.text.width, refine.text.depth, refine.text.heads) == (768, 12, 12)
+    assert (refine.contrast, refine.matching, refine.masked_words, refine.generation) == (1, 1, 1, 1)
+    assert (refine.temperature, refine.label_smoothing, refine.projection_dim) == (0.07, 0.1, 512)
+    assert (refine.mask_share, refine.generate, refine.generation_mask_share) == (0.15, "hidden_words", 0.6)
+    assert (config.batch_size, config.optimiser.learning_rate, config.optimiser.algorithm) == (
+        128,
+        1e-4,
+        "adamw",
+    )
+    changed = config.augment.model_dump(exclude_defaults=True)
+    assert changed == dict.fromkeys(("scale", "shift", "rotation_degrees", "gamma", "gain"), 0.0)
 
 
 def test_the_published_recipe_is_the_published_one() -> None:
