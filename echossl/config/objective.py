@@ -1,11 +1,12 @@
 """Settings of the pre-training objectives. One class per objective; a run adds several with weights."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from echossl.config.base import Config
 from echossl.config.refine import RefineConfig
+from echossl.config.text import OwnTextConfig, TextConfig
 
 
 class ContrastiveConfig(Config):
@@ -220,6 +221,38 @@ class MaskedConfig(Config):
         return self
 
 
+class TripartiteConfig(Config):
+    """Pictures of each view or side, and of the study, agree with its report (RET-CLIP, arXiv 2405.14137)."""
+
+    reads_reports: ClassVar[bool] = True
+    name: Literal["tripartite"] = "tripartite"
+    weight: float = Field(1.0, gt=0, description="Factor of this loss in the sum.")
+    slots: tuple[str, ...] = Field(
+        ("plax", "a4c"),
+        min_length=1,
+        description="Views or sides of a study, as they stand in the manifest; a study may lack some.",
+    )
+    slot_column: Literal["view", "side"] = Field(
+        "view", description="Column of the manifest that says which slot a video belongs to."
+    )
+    text: TextConfig = Field(OwnTextConfig(), description="What reads the reports.")
+    projection_dim: int = Field(
+        128, ge=1, description="Dimension in which pictures and reports are compared; published: 512."
+    )
+    temperature: float = Field(
+        0.07,
+        ge=0.01,
+        le=1,
+        description="Where the learned temperatures start; published: 1 / 90, from weights that knew texts.",
+    )
+
+    @model_validator(mode="after")
+    def _slots_differ(self) -> "TripartiteConfig":
+        if len({slot.strip().casefold() for slot in self.slots}) < len(self.slots) or "" in self.slots:
+            raise ValueError(f"slots are {list(self.slots)}; give different ones, as in [L, R]")
+        return self
+
+
 ObjectiveConfig = Annotated[
     ContrastiveConfig
     | MoCoConfig
@@ -229,6 +262,7 @@ ObjectiveConfig = Annotated[
     | PlaybackSpeedConfig
     | RelativeSpeedConfig
     | MaskedConfig
+    | TripartiteConfig
     | RefineConfig,
     Field(discriminator="name"),
 ]

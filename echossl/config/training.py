@@ -225,6 +225,12 @@ class PretrainConfig(Config):
             )
         if self.fusion.sources:
             raise ValueError(f"fusion has further sources, but {name} reads the reports of one; leave it out")
+        if self.augment.flip and any(
+            getattr(objective, "slot_column", "") == "side" for objective in self.objectives
+        ):
+            raise ValueError(
+                f"augment.flip mirrors sides, which slots and reports of {name} tell apart; set flip to 0"
+            )
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from echossl.objectives.relative_speed import RelativeSpeed
 from echossl.objectives.segment_order import SegmentOrder
 from echossl.objectives.shared_pass import SharedPass
 from echossl.objectives.similarity import dense_nt_xent, nt_xent
+from echossl.objectives.tripartite import Tripartite
 from echossl.objectives.vicreg import VICReg
 
 # name of the settings → objective, made from (settings, length of the encoder's vectors)
@@ -36,6 +37,7 @@ OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
 # those that read reports, made from (settings, length of the encoder's vectors, reports that are trained on)
 REPORT_OBJECTIVES: dict[str, Callable[[Any, int, Sequence[str]], Objective]] = {
     "refine": Refine,
+    "tripartite": Tripartite.of_reports,
 }
 
 
@@ -108,6 +110,7 @@ __all__ = [
     "RelativeSpeed",
     "SegmentOrder",
     "SharedPass",
+    "Tripartite",
     "VICReg",
     "WeightedSum",
     "build_objectives",

@@ -76,6 +76,11 @@ def test_every_pretraining_makes_a_step(path: Path) -> None:
         heads = getattr(network, "heads", None)
         network = network.model_copy(update={"width": 8 * heads if heads else 4})
     encoder = build_encoder(EncoderMetadata(architecture=network, clip=config.clip, size=SIDE))
+    for number, part in enumerate(config.objectives):
+        if isinstance(text := getattr(part, "text", None), OwnTextConfig):
+            small = part.model_copy(update={"text": text.model_copy(update={"width": 4 * text.heads})})
+            objectives = (*config.objectives[:number], small, *config.objectives[number + 1 :])
+            config = config.model_copy(update={"objectives": objectives})
     reports = REPORTS if config.reads_reports else None
     objectives = [with_small_text(objective) for objective in config.objectives]
     objective = build_objectives(objectives, encoder.dim, reports=reports)
