@@ -84,24 +84,33 @@ def compare(
     """Print paired differences of tables, first minus each other one, with intervals and tests."""
     from echossl.config.evaluation import CompareConfig
     from echossl.evaluation.comparing import compare_files, family_lines
+    from echossl.evaluation.findings import findings_lines, write_differences
+    from echossl.evaluation.findings_paired import compare_findings
     from echossl.evaluation.tables import TableColumns
 
-    paths = [word for word in words if _is_table(word)]
+    keys = set(CompareConfig.model_fields)
+    paths = [word for word in words if _is_table(word, keys)]
     config = settings(CompareConfig, [word for word in words if word not in paths])
-    found = compare_files(
-        [Path(path) for path in paths],
-        config,
-        columns=TableColumns(patient=patient, study=study, split=split, label=column, score=score),
-    )
-    if as_json:
-        typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
+    tables = [Path(path) for path in paths]
+    columns = TableColumns(patient=patient, study=study, split=split, label=column, score=score)
+    if config.together:
+        together = compare_findings(tables, config, columns=columns)
+        plain, lines = [one.as_dict() for one in together], [one.as_text() for one in together]
+        lines += findings_lines(together)
+        if config.out is not None:
+            write_differences(together, config.out)
     else:
-        typer.echo("\n".join([*(one.as_text() for one in found), *family_lines(found)]))
+        found = compare_files(tables, config, columns=columns)
+        plain, lines = [one.as_dict() for one in found], [one.as_text() for one in found]
+        lines += family_lines(found)
+    typer.echo(json.dumps(plain, indent=2) if as_json else "\n".join(lines))
 
 
-def _is_table(word: str) -> bool:
+def _is_table(word: str, keys: set[str]) -> bool:
     """A table by its name in any case of letters, or another file that is none of settings."""
     path = Path(word)
+    if word.partition("=")[0] in keys and "=" in word and not path.is_file():
+        return False  # out=results.csv
     settings_too = {".yaml", ".yml", ".json"}
     return path.suffix.lower() in TABLES or (path.is_file() and path.suffix.lower() not in settings_too)
 

@@ -1,6 +1,7 @@
 """Settings of the statistics."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -115,6 +116,11 @@ class EvaluationConfig(IntervalConfig):
         return self
 
 
+Tables = Annotated[
+    tuple[Path, ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str | Path) else value),
+    Field(min_length=1),
+]
 Metric = Literal["auroc", "auprc", "partial_auroc", "brier"]
 
 
@@ -140,6 +146,22 @@ class CompareConfig(IntervalConfig):
     correction: Literal["holm", "benjamini_hochberg"] = Field(
         "holm", description="Holm holds the chance of any false finding, the other the share of false ones."
     )
+    together: bool = Field(
+        False,
+        description="Several findings under one set of redrawn patients, with the difference of their mean; "
+        "the p of findings are one family over labels, data sets and pairs, those of means another.",
+    )
+    data_sets: dict[str, dict[str, Tables]] = Field(
+        {},
+        description="With together, instead of tables on the command line: name of a data set to arm to its "
+        "table, or those of its runs with other seeds, which are then redrawn too.",
+    )
+    pairs: Literal["first", "all"] = Field(
+        "first", description="With together: the first arm against each other one, or every two arms."
+    )
+    out: Path | None = Field(
+        None, description="With together: a results.csv of all differences is written there."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "CompareConfig":
@@ -148,4 +170,23 @@ class CompareConfig(IntervalConfig):
             raise ValueError(f"family holds {', '.join(strange)}, which metrics does not")
         if self.test == "delong" and set(self.family) - {"auroc"}:
             raise ValueError("test=delong has a p-value of the AUROC alone; leave the others out of family")
+        return self
+
+    @model_validator(mode="after")
+    def _together(self) -> "CompareConfig":
+        if not self.together:
+            others = {"data_sets": bool(self.data_sets), "pairs": self.pairs != "first", "out": self.out}
+            for name in [name for name, given in others.items() if given]:
+                raise ValueError(f"{name} has no effect without together=true")
+            return self
+        if self.method != "percentile" or self.stratified or self.test != "bootstrap":
+            raise ValueError(
+                "together=true takes percentiles of plain redraws and their p; leave method, stratified and "
+                "test out"
+            )
+        arms = {tuple(arms) for arms in self.data_sets.values()}
+        if len(arms) > 1:
+            raise ValueError("data_sets: every data set needs the same arms in the same order")
+        if any(len(names) < 2 for names in arms):
+            raise ValueError("data_sets: found one arm, expected two or more")
         return self

@@ -20,7 +20,7 @@ from echossl.evaluation.discrimination import clusters_of
 from echossl.evaluation.files import questions_of
 from echossl.evaluation.grid import Cell, Grid, refuse_unpaired
 from echossl.evaluation.intervals import difference_intervals
-from echossl.evaluation.multiplicity import Family
+from echossl.evaluation.multiplicity import CORRECTIONS, Family
 from echossl.evaluation.partial import partial_auroc
 from echossl.evaluation.permutation import permutation_test
 from echossl.evaluation.resampling import difference_of
@@ -28,8 +28,6 @@ from echossl.evaluation.results import format_difference, format_p_value
 from echossl.evaluation.spoken import TITLES
 from echossl.evaluation.study import Predictions, predictions_of
 from echossl.evaluation.tables import TableColumns, read_table
-
-CORRECTIONS = {"holm": "Holm", "benjamini_hochberg": "Benjamini-Hochberg"}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from echossl.errors import UserError
 from echossl.evaluation.auc import Floats
 
 Correction = Literal["holm", "benjamini_hochberg"]
+CORRECTIONS: dict[str, str] = {"holm": "Holm", "benjamini_hochberg": "Benjamini-Hochberg"}
 
 
 @dataclass(frozen=True)
