@@ -79,6 +79,28 @@ def probe(words: Words = None) -> None:
     typer.echo(run_probe(config).read_text(encoding="utf-8"))
 
 
+def zeroshot(words: Words = None) -> None:
+    """Predict labels by the words for them, with an encoder that has learned from reports."""
+    from echossl.config.zeroshot import ZeroshotConfig
+
+    config = settings(ZeroshotConfig, words)
+
+    from echossl.zeroshot import zeroshot as run
+
+    typer.echo(f"predictions: {run(config)}")
+
+
+def retrieve(words: Words = None) -> None:
+    """Measure how often pictures find their report and reports their pictures."""
+    from echossl.config.zeroshot import RetrieveConfig
+
+    config = settings(RetrieveConfig, words)
+
+    from echossl.zeroshot import retrieve as run
+
+    typer.echo(run(config).read_text(encoding="utf-8"))
+
+
 def embed(
     encoder: Annotated[Path, typer.Argument(help="encoder.safetensors or a run folder.")],
     store: Annotated[Path, typer.Argument(help="Clip store.")],
@@ -138,8 +160,19 @@ def join(
 def export(
     encoder: Annotated[Path, typer.Argument(help="encoder.safetensors or a run folder.")],
     out: Out = Path("encoder.onnx"),
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of another tool, which the encoder started from: names and shapes as there."
+        ),
+    ] = None,
 ) -> None:
-    """Write an encoder for other programs: .onnx, or .safetensors with the names of torchvision."""
+    """Write an encoder for other programs: .onnx, .safetensors with torchvision's names, or like a file."""
+    if like is not None:
+        from echossl.encoders.write_back import write_back
+
+        typer.echo(write_back(encoder, like, out).as_text())
+        return
     from echossl.encoders.export import export_encoder
 
     typer.echo(str(export_encoder(encoder, out)))

@@ -115,6 +115,29 @@ class Encoder(nn.Module, ABC):
         del name
         return found
 
+    def refit_back(self, name: str, change: Tensor, shape: torch.Size) -> Tensor:
+        """What to add to a weight of a file for :meth:`refit` to give ``change`` more than it did.
+
+        Args:
+            name: this network's name of it.
+            change: in this network's shape.
+            shape: of the tensor of the file.
+
+        Returns:
+            In the file's shape, but for the channels of a first convolution.
+        """
+        del name, shape
+        return change
+
+    def state_for(self, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+        """The weights for a file that lacks some: what can be is added to others, with the same effect.
+
+        Args:
+            shapes: of the file's tensors, by this network's names.
+        """
+        del shapes
+        return self.state_dict()
+
     def stages(self) -> list[list[nn.Module]]:
         """The parts that clips pass one after another, the stem first; every weight lies in one of them."""
         return parts_with_weights(self)

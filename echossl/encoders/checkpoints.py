@@ -60,11 +60,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if is_own(file):
         metadata, state = read_weights(file)
         return Checkpoint(state, (metadata.mean, metadata.std), metadata)
-    if _is_safetensors(file):
+    if is_safetensors(file):
         with _opened(file) as content:
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
             return Checkpoint(tensors, *_of_export(file, (content.metadata() or {}).get(PLAIN_METADATA_KEY)))
-    return Checkpoint(dict(flat_tensors(_load(file))))
+    return Checkpoint(dict(flat_tensors(load_content(file))))
 
 
 def _of_export(file: Path, text: str | None) -> tuple[tuple[float, float], EncoderMetadata] | tuple[()]:
@@ -83,7 +83,7 @@ def _of_export(file: Path, text: str | None) -> tuple[tuple[float, float], Encod
 def is_own(path: Path) -> bool:
     """Whether a file, or the encoder in a run folder, was written by echossl."""
     file = find_file(path)
-    if not _is_safetensors(file):
+    if not is_safetensors(file):
         return False
     with _opened(file) as content:
         return METADATA_KEY in (content.metadata() or {})
@@ -98,7 +98,8 @@ def flat_tensors(content: object, prefix: str = "") -> Iterator[tuple[str, Tenso
             yield from flat_tensors(value, f"{prefix}{name}.")
 
 
-def _is_safetensors(file: Path) -> bool:
+def is_safetensors(file: Path) -> bool:
+    """Whether a file looks like one of safetensors, by its first bytes."""
     with file.open("rb") as stream:
         start = stream.read(SAFETENSORS_BYTE + 1)
     return start[SAFETENSORS_BYTE:] == b"{" and not start.startswith(b"PK")
@@ -111,7 +112,12 @@ def _opened(file: Path) -> safe_open:
         raise UserError(f"{file}: a damaged safetensors file ({error})") from error
 
 
-def _load(file: Path) -> object:
+def load_content(file: Path) -> object:
+    """All that a PyTorch file holds, tensors on the CPU; nothing but weights and plain values is read.
+
+    Raises:
+        UserError: if it is damaged, or holds something else.
+    """
     try:
         with torch.serialization.safe_globals(HARMLESS):
             return torch.load(file, map_location="cpu", weights_only=True)

@@ -68,6 +68,9 @@ class Export:
 def export_encoder(source: str | Path, out: Path) -> Export:
     """Write an encoder for other programs, by the suffix of the file, and its model card.
 
+    To write it back into the layout of the file that it started from, see
+    :func:`echossl.encoders.write_back.write_back`.
+
     ``.onnx``: from clips, float32 (batch, channels, frames, height, width) in 0..1, to features, float32
     (batch, dim). Any batch, all other sizes as the encoder was trained; normalisation is inside. Its
     ``metadata_props`` hold the encoder's metadata. ``.safetensors``: see :func:`plain_weights`.

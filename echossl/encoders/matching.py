@@ -35,6 +35,7 @@ class Match:
         head: names of a classifier or projection head, left out.
         unexpected: other names below the prefix that the encoder does not have.
         share: of the encoder's weights that fit, the lower of the shares by tensor and by number.
+        places: of what matched, the encoder's own name by the whole name in the file.
     """
 
     prefix: str
@@ -46,6 +47,7 @@ class Match:
     head: tuple[str, ...]
     unexpected: tuple[str, ...]
     share: float
+    places: dict[str, str]
 
 
 def match(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Match:
@@ -104,6 +106,7 @@ def _match(
         head=tuple(name for name in others if _is_head(name)),
         unexpected=tuple(name for name in others if not _is_head(name)),
         share=_share(expected, weights),
+        places={prefix + name: own for name, own in names.items() if own in weights},
     )
 
 
@@ -149,6 +152,18 @@ def fit(found: Tensor, expected: Tensor, *, motion_beside: bool = False) -> Tens
     if motion_beside:
         fitted = torch.cat((fitted, torch.zeros_like(fitted)), dim=1)
     return fitted if fitted.shape == expected.shape else None
+
+
+def unfit(change: Tensor, shape: torch.Size) -> Tensor:
+    """What to add to a tensor of a file, of this shape, for :func:`fit` to give ``change`` more than it did.
+
+    What is summed over the colours is spread evenly over them; what is spread over them is summed.
+    """
+    if change.shape == shape:
+        return change
+    if change.shape[1] == 1 and shape[1] == COLOURS:
+        return change.repeat(1, COLOURS, *[1] * (change.ndim - 2)) / COLOURS
+    return change.sum(dim=1, keepdim=True)
 
 
 def _with_channels(found: Tensor, channels: int) -> Tensor:

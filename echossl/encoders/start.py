@@ -107,7 +107,7 @@ def load_start(encoder: Encoder, start: str | Path) -> StartReport:
         require_same_motion(source, theirs.architecture, encoder.metadata.architecture)
         require_same_grey(source, theirs.grey, encoder.metadata.grey)
     found = match(encoder, checkpoint.tensors)
-    _require_share(encoder, source, found)
+    require_share(encoder, f"start {source}", found)
     encoder.load_state_dict(found.weights, strict=False)
     statistics, whose = checkpoint.statistics, "of the start"
     if statistics is None:
@@ -224,7 +224,12 @@ def _statistics_told(
     return None, ""
 
 
-def _require_share(encoder: Encoder, source: str, found: Match) -> None:
+def require_share(encoder: Encoder, what: str, found: Match) -> None:
+    """Refuse a file of which too little fits.
+
+    Raises:
+        UserError: with the share, and names of what does not fit.
+    """
     if found.share >= LEAST_SHARE:
         return
     examples = {
@@ -234,7 +239,7 @@ def _require_share(encoder: Encoder, source: str, found: Match) -> None:
     }
     said = "; ".join(f"{kind}: {', '.join(names[:3])}" for kind, names in examples.items() if names)
     raise UserError(
-        f"start {source}: fits {found.share:.0%} of the weights of the encoder "
+        f"{what}: fits {found.share:.0%} of the weights of the encoder "
         f"{encoder.metadata.architecture.name}, expected {LEAST_SHARE:.0%} or more ({said}); set encoder to "
         "the network that the weights are of"
     )

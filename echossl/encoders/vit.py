@@ -155,6 +155,31 @@ class VisionTransformer(Encoder):
             return resized_times(found, self.time_embed.shape[1])
         return found
 
+    def refit_back(self, name: str, change: Tensor, shape: torch.Size) -> Tensor:
+        """Frames of a kernel are summed, positions are resized back; see the base class.
+
+        Positions that had to be resized come back nearly, as there are more or fewer of them.
+        """
+        if name == "patch_embed.proj.weight" and len(shape) < change.ndim:
+            return change.sum(dim=2)
+        if name == "pos_embed" and change.shape != shape:
+            side = math.isqrt(shape[1])
+            resized = resized_positions(change, side, side)
+            return resized if resized.shape == shape else resized[:, 1:]  # no position of the class token
+        if name == "time_embed":
+            return resized_times(change, shape[1])
+        return change
+
+    def state_for(self, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+        """With the class token's position in the token itself, for files that have none; see the base."""
+        state = self.state_dict()
+        positions = shapes.get("pos_embed")
+        if positions is not None and math.isqrt(positions[1]) ** 2 == positions[1]:
+            first = state["pos_embed"][:, :1]
+            state["cls_token"] = state["cls_token"] + first
+            state["pos_embed"] = torch.cat([torch.zeros_like(first), state["pos_embed"][:, 1:]], dim=1)
+        return state
+
     def _patches(self, clips: Tensor) -> Tensor:
         """Normalised clips to tokens with their positions: (batch, t' x h' x w', dim)."""
         times, height, width = self.grid(clips.shape[2:])
