@@ -13,7 +13,12 @@ Label = Annotated[
     str | None,
     typer.Option("--column", "--label", help="Label column or cut; all that have a score unless given."),
 ]
-Score = Annotated[str | None, typer.Option(help="Score column of --label, if it is not LABEL_score.")]
+Score = Annotated[
+    str | None,
+    typer.Option(
+        help="Score column of --label, if it is not LABEL_score; of several classes what theirs start with."
+    ),
+]
 Patient = Annotated[str | None, typer.Option(help="Column of patients, if it is not patient_id.")]
 Study = Annotated[
     str | None, typer.Option(help="Column of studies, if not study_id; without any a patient is one study.")
@@ -49,11 +54,12 @@ def evaluate(
     from echossl.evaluation.tables import TableColumns, read_manifest_table
 
     config = settings(EvaluationConfig, words)
+    columns = TableColumns(patient=patient, study=study, split=split, label=column, score=score)
     answers = evaluate_file(
         predictions,
         config,
-        columns=TableColumns(patient=patient, study=study, split=split, label=column, score=score),
-        manifest=None if manifest is None else read_manifest_table(manifest),
+        columns=columns,
+        manifest=None if manifest is None else read_manifest_table(manifest, columns),
         validation=validation,
     )
     if as_json:

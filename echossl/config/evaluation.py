@@ -94,6 +94,12 @@ class EvaluationConfig(IntervalConfig):
     recalibrate: Literal["temperature", "platt", "isotonic"] | None = Field(
         None, description="Turn scores into probabilities by a fit on the validation split."
     )
+    scale: Literal["auto", "probabilities", "log_odds", "ranks"] = Field(
+        "auto",
+        description="What the scores are: probabilities, log odds (made probabilities by the logistic "
+        "function) or numbers of which only the order counts; auto takes them for probabilities where all of "
+        "a split and of its validation lie within 0 to 1, else for ranks, and says so.",
+    )
     bins: int = Field(10, ge=2, description="Bins of equal mass for the calibration error.")
     decision_thresholds: tuple[float, float] = Field(
         (0.01, 0.5), description="Range of probabilities at which one would act, for the decision curve."

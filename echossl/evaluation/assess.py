@@ -17,7 +17,7 @@ from echossl.evaluation.curves import curve_of, precisions_at, sensitivities_at
 from echossl.evaluation.discrimination import area_figures, clusters_of, redraws_without_both_classes
 from echossl.evaluation.groups import correlations_of, grades_of, subgroups_of
 from echossl.evaluation.points import judged_points
-from echossl.evaluation.probabilities import calibration_of, decision_of, probabilities_of
+from echossl.evaluation.probabilities import calibration_of, decision_of, probabilities_of, why_none
 from echossl.evaluation.resampling import Clusters
 from echossl.evaluation.study import Predictions
 
@@ -141,7 +141,7 @@ def _probabilities(
         return None, None
     found = probabilities_of(judged, validation, config, told=told)
     if found is None:
-        reason = "scores are no probabilities (some are outside 0 to 1); fit some with recalibrate=platt"
+        reason = why_none(config)
         missing |= {"calibration": reason, "decision": reason}
         return None, None
     probabilities, origin = found

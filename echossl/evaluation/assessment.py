@@ -90,7 +90,7 @@ class CalibrationResult:
     """Whether probabilities mean what they say.
 
     Attributes:
-        probabilities: where they come from: ``as given``, or ``platt on split 'val'``.
+        probabilities: where they come from: ``as given`` and what that assumes, or ``platt on split 'val'``.
         figures: ``calibration_intercept, calibration_slope, brier, ece``.
         chance_ece: the ECE that a perfect model would have here: the bias of ``ece``.
         curve: share of positives against probability, smooth.

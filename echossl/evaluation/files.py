@@ -16,7 +16,7 @@ from echossl.evaluation.joined import paths_as_in
 from echossl.evaluation.study import Predictions, predictions_of
 from echossl.evaluation.summaries import summarise_classes, summarise_findings, summarise_measurement
 from echossl.evaluation.summary import LabelledRows, Summary
-from echossl.evaluation.tables import TableColumns, read_table
+from echossl.evaluation.tables import TableColumns, found_columns, read_table
 
 
 def evaluate_file(
@@ -163,7 +163,7 @@ def questions_of(path: Path, table: pd.DataFrame, label: str | None) -> list[Pre
     if not names and label is None and not measurements_of(table):
         raise UserError(
             f"{path}: expected a label column with a {SCORE_SUFFIX} column beside it, found "
-            f"{', '.join(table.columns)}; name yours with --label and --score"
+            f"{found_columns(table)}; name yours with --label and --score"
         )
     return [predictions_of(path, table, name) for name in names]
 

@@ -1,6 +1,10 @@
 """Are the scores probabilities, and do they mean what they say? Calibration and decision curve of a split."""
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
+from scipy import special
 
 from echossl.config.evaluation import EvaluationConfig
 from echossl.errors import UserError
@@ -20,7 +24,13 @@ from echossl.evaluation.resampling import Clusters, of_sample
 from echossl.evaluation.smooth import smooth_calibration
 from echossl.evaluation.study import Predictions
 
+Scale = Literal["probabilities", "log_odds", "ranks"]
 POINTS = 50
+ASSUMED = (
+    "as all lie within 0 to 1 they are taken for probabilities; scale=log_odds or scale=ranks says otherwise"
+)
+# where log odds of a probability of 0 or 1 end
+LEAST = 1e-6
 
 
 def probabilities_of(
@@ -28,24 +38,62 @@ def probabilities_of(
 ) -> tuple[Floats, str] | None:
     """Probabilities of the studies and where they come from; None if the scores are none.
 
-    Scores within 0 to 1 are taken as probabilities unless a recalibration is asked for. ``told`` says why
-    there is no validation split.
+    What the scores are, ``config.scale`` says. ``told`` says why there is no validation split.
 
     Raises:
-        UserError: if a recalibration is asked for without a validation split, or cannot be fitted on it.
+        UserError: if a recalibration is asked for without a validation split, or cannot be fitted on it; if
+            scores that should be probabilities are none.
     """
+    scale = _scale_of(predictions, validation, config)
+    assumed = f" ({ASSUMED})" if scale != config.scale else ""
     if config.recalibrate is None:
-        if predictions.scores.min() < 0 or predictions.scores.max() > 1:
-            return None
-        return predictions.scores, "as given"
+        if scale == "log_odds":
+            return special.expit(
+                predictions.scores
+            ), "the logistic function of the scores, which are log odds"
+        return None if scale == "ranks" else (predictions.scores, f"as given{assumed}")
     if validation is None:
         raise UserError(
             f"{predictions.source}: recalibrate={config.recalibrate} is fitted on split "
             f"{config.validation_split!r}, which is not there; "
             f"{told or 'give its predictions, or leave it out'}"
         )
-    fitted = recalibrate(validation, config.recalibrate)
-    return fitted.apply(predictions), f"{config.recalibrate} on split {fitted.split!r}"
+    origin = f"{config.recalibrate} on split {config.validation_split!r}"
+    # a temperature is of log odds; the other curves are of the scores as they are
+    if config.recalibrate == "temperature" and scale == "probabilities":
+        predictions, validation = _as_log_odds(predictions), _as_log_odds(validation)
+        origin += assumed
+    return recalibrate(validation, config.recalibrate).apply(predictions), origin
+
+
+def why_none(config: EvaluationConfig) -> str:
+    """Why scores are no probabilities, and what to do."""
+    if config.scale == "ranks":
+        return "scale=ranks says that scores are no probabilities; fit some with recalibrate=platt"
+    return (
+        "scores are no probabilities (some are outside 0 to 1); say scale=log_odds if they are log odds, or "
+        "fit some with recalibrate=platt"
+    )
+
+
+def _scale_of(predictions: Predictions, validation: Predictions | None, config: EvaluationConfig) -> Scale:
+    """The scale that the settings name, or that the scores suggest."""
+    tables = [predictions] if validation is None else [predictions, validation]
+    outside = [table for table in tables if table.scores.min() < 0 or table.scores.max() > 1]
+    if config.scale == "auto":
+        return "ranks" if outside else "probabilities"
+    if config.scale == "probabilities" and outside:
+        strange = outside[0].scores[(outside[0].scores < 0) | (outside[0].scores > 1)][0]
+        raise UserError(
+            f"{outside[0].source}: scale=probabilities, but a score of {predictions.column} is {strange:g}; "
+            "expected 0 to 1, say scale=log_odds or scale=ranks"
+        )
+    return config.scale
+
+
+def _as_log_odds(predictions: Predictions) -> Predictions:
+    scores: Floats = special.logit(predictions.scores.clip(LEAST, 1 - LEAST))
+    return replace(predictions, scores=scores)
 
 
 def calibration_of(

@@ -18,13 +18,16 @@ from echossl.evaluation.tables import (
     KEYS,
     TableColumns,
     Unit,
+    called,
+    faults_by_value,
+    found_columns,
     key_faults,
     read_table,
     refuse_faults,
-    rows_of,
 )
 
 UNLABELLED, INVALID = -1, -2
+CODES = {"": UNLABELLED, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 @dataclass(frozen=True)
@@ -156,24 +159,22 @@ def predictions_of(path: Path, table: pd.DataFrame, label: str) -> Predictions:
     table = with_cut(table, label)
     missing = [name for name in (label, label + SCORE_SUFFIX) if name not in table]
     if missing:
-        raise UserError(f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}")
+        hint = (
+            ""
+            if label in missing
+            else "; name its score, or what those of its classes start with, with --score"
+        )
+        raise UserError(f"{path}: no column {', '.join(missing)}; found {found_columns(table)}{hint}")
     scores = pd.to_numeric(table[label + SCORE_SUFFIX], errors="coerce").to_numpy(np.float64)
-    codes = {"": UNLABELLED, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
-    labels = np.array([codes.get(text.strip(), INVALID) for text in table[label]], dtype=np.int64)
+    labels = np.array([CODES.get(text.strip().lower(), INVALID) for text in table[label]], dtype=np.int64)
     cut = cuts_of(list(table.columns)).get(label)
     # of a class it is a name like any other
     doubtful = is_uncertain(table[label]).to_numpy() if cut is None else np.zeros(len(table), dtype=bool)
     labels[doubtful] = UNLABELLED
     name, known_words = (cut.label, ", ".join(cut.classes)) if cut else (label, "0, 1")
-    faults = [
-        f"row {row}: {name} is {table[label][row - 2]!r}, expected {known_words} or empty"
-        for row in rows_of(labels == INVALID)
-    ]
     score = label + SCORE_SUFFIX
-    faults += [
-        f"row {row}: {score} is {table[score][row - 2]!r}, expected a finite number"
-        for row in rows_of(~np.isfinite(scores))
-    ]
+    faults = faults_by_value(table, label, labels == INVALID, name, f"{known_words} or empty")
+    faults += faults_by_value(table, score, ~np.isfinite(scores), called(table, score), "a finite number")
     refuse_faults(path, [*faults, *key_faults(table)])
     known = labels != UNLABELLED
     if not known.any():

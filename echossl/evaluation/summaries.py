@@ -17,7 +17,7 @@ from echossl.evaluation.grades import one_against_rest, weighted_concordance, we
 from echossl.evaluation.resampling import Figures
 from echossl.evaluation.study import Predictions
 from echossl.evaluation.summary import LabelledRows, Summary
-from echossl.evaluation.tables import key_faults, refuse_faults, rows_of
+from echossl.evaluation.tables import called, faults_by_value, key_faults, refuse_faults
 
 
 def summarise_classes(
@@ -45,10 +45,7 @@ def summarise_classes(
     numbers = {name: number for number, name in enumerate(classes)}
     written = table[label].str.strip().str.replace(" ", "_")
     strange = (written != "") & ~written.isin(classes)
-    faults = [
-        f"row {row}: {label} is {table[label][row - 2]!r}, expected {', '.join(classes)} or empty"
-        for row in rows_of(strange)
-    ]
+    faults = faults_by_value(table, label, strange, label, f"{', '.join(classes)} or empty")
     scores = _numbers(table, [prefix + name for name in classes], faults)
     refuse_faults(source, [*faults, *key_faults(table)])
     rows = LabelledRows.of(source, table, written != "", split, config)
@@ -196,9 +193,6 @@ def _numbers(table: pd.DataFrame, columns: Sequence[str], faults: list[str]) -> 
     found = []
     for name in columns:
         values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
-        faults += [
-            f"row {row}: {name} is {table[name][row - 2]!r}, expected a finite number"
-            for row in rows_of(~np.isfinite(values))
-        ]
+        faults += faults_by_value(table, name, ~np.isfinite(values), called(table, name), "a finite number")
         found.append(values)
     return np.stack(found, axis=1)

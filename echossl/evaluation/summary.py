@@ -147,6 +147,8 @@ def method_of(config: EvaluationConfig) -> Method:
 
 
 def _without_effect(config: EvaluationConfig) -> Iterator[str]:
+    if config.scale != "auto":
+        yield f"scale={config.scale} is for the calibration of a single yes or no; here nothing is calibrated"
     if config.stratified:
         yield "stratified=true is for a single yes or no; here all patients are drawn alike"
     if config.method == "delong":

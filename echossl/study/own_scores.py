@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import special
 
 from echossl.config.evaluation import EvaluationConfig
+from echossl.errors import UserError
 from echossl.evaluation import Predictions
 from echossl.evaluation.assess import assess
 from echossl.evaluation.assessment import Assessment
@@ -33,7 +34,11 @@ def are_log_odds(predictions: Predictions, kept: Predictions | None = None) -> b
     if task is not None:
         return task in LOG_ODDS_TASKS
     tables = [predictions] if kept is None else [predictions, kept]
-    return any(((table.scores < 0) | (table.scores > 1)).any() for table in tables)
+    return not all(_within_0_to_1(table) for table in tables)
+
+
+def _within_0_to_1(table: Predictions) -> bool:
+    return bool(((table.scores >= 0) & (table.scores <= 1)).all())
 
 
 def _task_of(path: Path) -> str | None:
@@ -63,11 +68,19 @@ def assess_own(predictions: Predictions, config: EvaluationConfig, table: pd.Dat
         table: columns for subgroups, grades and measurements.
     """
     kept, told = kept_validation(Path(predictions.source), predictions, config)
+    if config.scale != "auto":
+        raise UserError(
+            f"{predictions.source}: scale={config.scale} is for tables; a run says what its scores are"
+        )
     if config.recalibrate is not None:
+        if are_log_odds(predictions, kept):
+            config = config.model_copy(update={"scale": "log_odds"})
         return assess(predictions, config, table=table, validation=kept, told=told)
     probabilities = as_probabilities(predictions, kept)
     if kept is not None and probabilities is not predictions:
         kept = replace(kept, scores=special.expit(kept.scores))
+    if all(_within_0_to_1(one) for one in (probabilities, kept) if one is not None):
+        config = config.model_copy(update={"scale": "probabilities"})
     found = assess(probabilities, config, table=table, validation=kept, told=told)
     if found.points:
         return found

@@ -33,7 +33,7 @@ def table_page(
     Raises:
         UserError: if the table is wrong or asks no question of yes or no.
     """
-    manifest = None if config.manifest is None else read_manifest_table(config.manifest)
+    manifest = None if config.manifest is None else read_manifest_table(config.manifest, columns)
     found = evaluate_file(path, config, columns=columns, manifest=manifest, validation=validation)
     every = [one for one in found if isinstance(one, Assessment)]
     # the validation split is there to fix thresholds on; alone it is what the reader wants judged

@@ -96,9 +96,30 @@ def test_trap_30_video_level_rows_are_refused(tmp_path):
 
 
 def test_many_faults_are_listed_up_to_five(tmp_path):
-    lines = refusal(written(tmp_path, [f"{number},a,test,x,1" for number in range(20, 30)])).splitlines()
+    lines = refusal(
+        written(tmp_path, [f"{number},a,test,x{number},1" for number in range(20, 30)])
+    ).splitlines()
     assert len(lines) == 6
     assert lines[-1] == "and 5 more"
+
+
+def test_a_fault_of_many_rows_is_said_once(tmp_path):
+    words = written(tmp_path, [f"{number},a,test,{'ny'[number % 2]},1" for number in range(20, 30)])
+    assert refusal(words).splitlines() == [
+        "row 2 and 4 rows more: severe_as is 'n', expected 0, 1 or empty",
+        "row 3 and 4 rows more: severe_as is 'y', expected 0, 1 or empty",
+    ]
+    again = written(tmp_path, ["1,a,test,0,1"] * 3 + ["2,a,test,1,1"] * 2)
+    assert refusal(again) == (
+        "row 3 and 2 rows more: study 'a' of patient '1' is there already; evaluation is by study, so "
+        "average the scores of its videos first"
+    )
+
+
+def test_labels_that_were_written_as_true_and_false(tmp_path):
+    rows = [row.replace(",1,", ",True,", 1).replace(",0,", ",False,", 1) for row in ROWS]
+    own, other = (read_predictions(written(tmp_path, some)) for some in (ROWS, rows))
+    assert own.labels.tolist() == other.labels.tolist()
 
 
 def test_missing_file_columns_and_nonsense(tmp_path):
