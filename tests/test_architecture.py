@@ -13,7 +13,7 @@ FLOORS = (
     {"data", "phantom"},
     {"augment", "encoders", "evaluation", "text"},
     {"objectives", "saliency"},
-    {"training", "adapt"},
+    {"training", "adapt", "zeroshot"},
     {"report"},
     {"study", "predict"},
     {"cli", "__main__"},

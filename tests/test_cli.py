@@ -14,7 +14,7 @@ import pytest
 COMMANDS = (
     *("demo", "phantom", "index", "check", "prepare", "pretrain", "finetune", "probe", "join", "export"),
     *("evaluate", "compare", "explain", "embed", "views", "sweep", "report", "options", "doctor"),
-    *("augment-preview", "predict"),
+    *("augment-preview", "predict", "zeroshot", "retrieve"),
 )
 # small enough for seconds, large enough for every stage to be real
 SMALL_VIDEOS = [

@@ -23,6 +23,8 @@ COMMANDS = (
     learn.pretrain,
     learn.finetune,
     learn.probe,
+    learn.zeroshot,
+    learn.retrieve,
     judge.evaluate,
     judge.compare,
     judge.explain,

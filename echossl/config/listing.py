@@ -19,6 +19,7 @@ from echossl.config.report import ReportConfig
 from echossl.config.sources import Source
 from echossl.config.study import DemoConfig, StudyConfig
 from echossl.config.training import AugmentConfig, PretrainConfig
+from echossl.config.zeroshot import RetrieveConfig, ZeroshotConfig
 from echossl.errors import ConfigError
 
 COMMANDS: dict[str, type[Config]] = {
@@ -30,6 +31,8 @@ COMMANDS: dict[str, type[Config]] = {
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "probe": ProbeConfig,
+    "zeroshot": ZeroshotConfig,
+    "retrieve": RetrieveConfig,
     "evaluate": EvaluationConfig,
     "compare": CompareConfig,
     "explain": ExplainConfig,

@@ -49,6 +49,7 @@ class StudySampler:
     ) -> None:
         self.slots, self.batch_size, self.clip, self.seed = slots, batch_size, clip, seed
         places = slot_places(table, slots, slot_column)
+        _require_every_slot(table, slots, slot_column, places)
         usable = table.assign(place=places)[places >= 0]
         self.num_left_out = _num_studies(table) - _num_studies(usable)
         self.patients = sorted(set(usable["patient_id"]))
@@ -93,8 +94,13 @@ class StudySampler:
 def slot_places(table: pd.DataFrame, slots: Sequence[str], slot_column: str) -> np.ndarray:
     """Which slot each video belongs to: (videos,) int64, -1 for none; 0 without slots.
 
+    Args:
+        table: videos.
+        slots: values of the column; upper and lower case are one.
+        slot_column: "view" or "side".
+
     Raises:
-        UserError: if there is no such column, or a slot has no video.
+        UserError: if there is no such column, or no video belongs to any slot.
     """
     if not slots:
         return np.zeros(len(table), dtype=np.int64)
@@ -102,16 +108,33 @@ def slot_places(table: pd.DataFrame, slots: Sequence[str], slot_column: str) -> 
         raise UserError(
             f"slots: the manifest has no column {slot_column!r}, found {', '.join(table.columns)}; add it"
         )
-    values = table[slot_column].astype(object).fillna("").astype(str).str.strip().str.casefold()
-    wanted = {slot.casefold(): place for place, slot in enumerate(slots)}
-    for slot in slots:
-        if not (values == slot.casefold()).any():
-            found = sorted(set(values) - {""}) or ["none"]
-            raise UserError(
-                f"slots: no video whose {slot_column} is {slot!r}, found {first_names(found)}; "
-                "set slots to some of these"
-            )
-    return values.map(wanted).fillna(-1).to_numpy(dtype=np.int64)
+    wanted = {slot.strip().casefold(): place for place, slot in enumerate(slots)}
+    places = _plain(table[slot_column]).map(wanted).fillna(-1).to_numpy(dtype=np.int64)
+    if (places < 0).all():
+        raise UserError(_absent_slot(table, slot_column, " or ".join(map(repr, slots))))
+    return places
+
+
+def _require_every_slot(
+    table: pd.DataFrame, slots: Sequence[str], slot_column: str, places: np.ndarray
+) -> None:
+    for place, slot in enumerate(slots):
+        if not (places == place).any():
+            raise UserError(_absent_slot(table, slot_column, repr(slot)))
+
+
+def _absent_slot(table: pd.DataFrame, slot_column: str, wanted: str) -> str:
+    found = sorted(set(_plain(table[slot_column])) - {""}) or ["none"]
+    return (
+        f"slots: no video whose {slot_column} is {wanted}, found {first_names(found)}; "
+        f"set slots to some of these, or fill in the column"
+    )
+
+
+def _plain(cells: pd.Series) -> pd.Series:
+    """Cells of text without what does not tell slots apart."""
+    plain: pd.Series = cells.astype(object).fillna("").astype(str).str.strip().str.casefold()
+    return plain
 
 
 def _num_studies(table: pd.DataFrame) -> int:

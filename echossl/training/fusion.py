@@ -1,5 +1,6 @@
 """Pre-training on several sources: their videos in one table, and how the batches are made of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,12 @@ SOURCE_COLUMN = "fused_source"
 
 
 def stored_videos(
-    manifest_file: Path, store_folder: Path, *, split: str, report_column: str | None = None
+    manifest_file: Path,
+    store_folder: Path,
+    *,
+    split: str,
+    report_column: str | None = None,
+    binary_columns: Sequence[str] = (),
 ) -> tuple[ClipStore, pd.DataFrame]:
     """A store, and the manifest's rows of a split, all without splits, with their places in the store.
 
@@ -31,11 +37,12 @@ def stored_videos(
         split: whose rows are wanted.
         report_column: takes only studies with a report in this column; see
             :func:`echossl.data.reports.with_reports`.
+        binary_columns: that hold 0, 1 or nothing; see :func:`echossl.data.manifest.read_manifest`.
 
     Raises:
         UserError: if the split has no videos, or no reports where they are wanted.
     """
-    manifest = read_manifest(manifest_file, files_needed=False)
+    manifest = read_manifest(manifest_file, files_needed=False, binary_columns=binary_columns)
     if "split" in manifest:
         found = sorted(set(manifest["split"]))
         manifest = manifest[manifest["split"] == split]
