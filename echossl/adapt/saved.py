@@ -41,8 +41,7 @@ class SavedRun:
         self.folder = folder
         self.device = device
         self.config = FinetuneConfig.model_validate(record["config"])
-        self.encoder, self.head, settings = load_classifier(folder)
-        self.task: Task = build_task(settings)
+        self.task: Task = build_task(load_classifier(folder)[2])
 
     def outputs(self, store: ClipStore, videos: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
         """What the run says of studies, as in its ``predictions.csv``: clips, then videos are put together.
@@ -57,21 +56,7 @@ class SavedRun:
         Raises:
             UserError: if the store does not fit.
         """
-        require_fit(self.encoder, store)
-        hardware, config = self._hardware(), self.config
-        features = embed(
-            hardware.place(self.encoder),
-            store,
-            videos["row"].tolist(),
-            clips_per_video=config.clips_per_video,
-            hardware=hardware,
-            policy=config.clip_policy,
-            seed=config.seed,
-        )
-        pooling = load_pooling(self.folder)
-        attention = None if pooling.attention is None else hardware.place(pooling.attention)
-        head = hardware.place(self.head)
-        return pooled_outputs(videos, features, head, pooling=pooling.name, attention=attention)
+        return classifier_outputs(self.folder, self.config, self._hardware(), store, videos)
 
     def _hardware(self) -> Hardware:
         """The run's own settings on the device that was asked for; ``auto`` where it lacks the precision."""
@@ -79,3 +64,31 @@ class SavedRun:
             return Hardware.resolve(self.config.hardware.model_copy(update={"device": self.device}))
         except ConfigError:
             return Hardware.resolve(HardwareConfig(device=self.device))
+
+
+def classifier_outputs(
+    folder: Path, config: FinetuneConfig, hardware: Hardware, store: ClipStore, videos: pd.DataFrame
+) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
+    """What the classifier in a folder says of studies; see :meth:`SavedRun.outputs`.
+
+    Args:
+        folder: where the classifier lies.
+        config: how many clips of a video, and which.
+        hardware: device and precision.
+        store: a clip store that fits the encoder.
+        videos: ``row, patient_id, study_id``.
+    """
+    encoder, head, _ = load_classifier(folder)
+    require_fit(encoder, store)
+    features = embed(
+        hardware.place(encoder),
+        store,
+        videos["row"].tolist(),
+        clips_per_video=config.clips_per_video,
+        hardware=hardware,
+        policy=config.clip_policy,
+        seed=config.seed,
+    )
+    pooling = load_pooling(folder)
+    attention = None if pooling.attention is None else hardware.place(pooling.attention)
+    return pooled_outputs(videos, features, hardware.place(head), pooling=pooling.name, attention=attention)

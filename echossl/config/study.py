@@ -1,96 +1,32 @@
-"""Settings of a label-efficiency study: pre-trainings, arms, fractions, draws, seeds."""
+"""Settings of a study: pre-trainings, arms, fractions, draws, seeds, and sources where there are several."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from echossl.config.adapt import FrozenRecipe, FullRecipe, PixelRecipe, Recipe
+from echossl.config.across import LabelledSource
+from echossl.config.arms import DEFAULT_ARMS, DENSE, RANDOM, SIMCLR, ArmConfig, PretrainingConfig
 from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.encoder import Compact3DConfig, EncoderConfig
 from echossl.config.evaluation import BootstrapConfig
 from echossl.config.logging import WandbConfig
-from echossl.config.objective import ContrastiveConfig, ObjectiveConfig
 from echossl.config.phantom import PhantomSettings
 from echossl.config.training import AugmentConfig, HardwareConfig, OptimiserConfig
-from echossl.config.video import ClipConfig, GreyValues
+from echossl.config.video import ClipConfig
 
-RANDOM = "random"
-
-
-class PretrainingConfig(Config):
-    """One way of pre-training; repeated for every seed of the study. What is empty is as in the study."""
-
-    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Short name, used in folder names.")
-    objectives: tuple[ObjectiveConfig, ...] = Field(min_length=1, description="Losses that are added up.")
-    start: str = Field(
-        RANDOM,
-        description="random, torchvision:NAME, pytorchvideo:NAME, a file of weights, or a run folder.",
-    )
-    clip: ClipConfig | None = Field(None, description="Which frames make a clip of this pre-training.")
-    encoder: EncoderConfig | None = Field(None, description="The network of this pre-training.")
-    augment: AugmentConfig | None = Field(None, description="Augmentation of this pre-training.")
-    optimiser: OptimiserConfig | None = Field(None, description="Optimiser of this pre-training.")
-    batch_size: int | None = Field(None, ge=2, description="Patients per update of this pre-training.")
-    pairs: Literal["patients", "all_pairs"] = Field(
-        "patients", description="What a batch holds: patients, or pairs out of all pairs of a study's videos."
-    )
-    grey: GreyValues = Field("standardised", description="How this pre-training normalises grey values.")
-    data: DataConfig | None = Field(
-        None, description="Manifest and store of this pre-training, such as another data set's, of one size."
-    )
-
-
-class ArmConfig(Config):
-    """One line of the result: where the weights come from and how the labels are used."""
-
-    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Short name, used in folder names and tables.")
-    title: str = Field(description="The name that a reader sees.")
-    start: str = Field(
-        RANDOM,
-        description="Name of a pre-training, 'random', or given weights: torchvision:NAME, pytorchvideo:NAME "
-        "or a path with a slash.",
-    )
-    recipe: Recipe = Field(description="How the labels are used.")
-    clip_from: Literal["start", "settings"] = Field(
-        "start", description="Clips of the adaptation: those of the pre-training, or those of the study."
-    )
-    seeds: int | None = Field(None, ge=1, description="Seeds of this arm; empty takes those of the study.")
-
-    @property
-    def is_given(self) -> bool:
-        """Whether it starts from weights that the study does not make."""
-        return ":" in self.start or "/" in self.start
-
-    @property
-    def pretraining(self) -> str | None:
-        """Name of the pre-training that it starts from, or None."""
-        return None if self.is_given or self.start == RANDOM else self.start
-
-
-# what won on the validation patients of three phantoms: experiments/results/objectives_valve_probe
-DENSE = PretrainingConfig(name="dense", objectives=(ContrastiveConfig(positives="two_videos", dense_grid=3),))
-SIMCLR = PretrainingConfig(name="simclr", objectives=(ContrastiveConfig(positives="two_clips"),))
-
-DEFAULT_ARMS = (
-    ArmConfig(
-        name="default",
-        title="Two videos of a patient, cell by cell, frozen",
-        start="dense",
-        recipe=FrozenRecipe(),
-    ),
-    ArmConfig(name="simclr", title="SimCLR on one video, frozen", start="simclr", recipe=FrozenRecipe()),
-    ArmConfig(
-        name="random_start",
-        title="Random start, all layers trained",
-        # a fixed number of updates: two validation patients would stop a random start far too early
-        recipe=FullRecipe(steps=300, evaluate_every=300, learning_rate=2e-3, warmup_steps=30),
-        seeds=1,
-    ),
-    ArmConfig(name="frozen_random", title="Random network, frozen", recipe=FrozenRecipe()),
-    ArmConfig(name="pixels", title="16 x 16 pixels, logistic regression", recipe=PixelRecipe(), seeds=1),
-)
+__all__ = [
+    "DEMO_PHANTOM",
+    "QUICK",
+    "ArmConfig",
+    "DemoConfig",
+    "FamilyConfig",
+    "PretrainingConfig",
+    "SaliencySettings",
+    "StudyConfig",
+    "StudySettings",
+]
 
 
 class FamilyConfig(Config):
@@ -159,6 +95,10 @@ class StudySettings(Config):
                 raise ValueError(
                     f"clip_from of arm {arm.name} has no effect: its start has the clips of the study anyway"
                 )
+            if arm.encoder is not None and arm.pretraining:
+                raise ValueError(
+                    f"encoder of arm {arm.name} has no effect: it starts from {arm.start}; set that one's"
+                )
         _refuse_shared_names("arms", [arm.name for arm in self.arms])
         _refuse_shared_names("pretrainings", [pretraining.name for pretraining in self.pretrainings])
         if self.wandb.group or self.wandb.job_type != WandbConfig().job_type:
@@ -188,10 +128,62 @@ def _refuse_shared_names(what: str, names: list[str]) -> None:
 
 
 class StudyConfig(StudySettings):
-    """A study on given data."""
+    """A study on given data, of one source or of several."""
 
-    data: DataConfig = Field(description="Manifest and clip store.")
+    data: DataConfig = Field(description="Manifest and clip store; of several sources the first one's.")
+    sources: tuple[LabelledSource, ...] = Field(
+        (), description="Two sources or more, in place of data: each is trained on and tested on."
+    )
+    classes: tuple[str, ...] = Field(
+        (),
+        description="Of several sources: one list of classes for all, in order; empty takes those of the "
+        "class map that the column is named like.",
+    )
     out: Path = Field(description="Folder of the study.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _data_of_the_first_source(cls, values: Any) -> Any:
+        """Data and sources are two ways to say the same; written down again a study holds both."""
+        sources = values.get("sources") if isinstance(values, dict) else None
+        if not sources or "data" in values:
+            return values
+        first = sources[0] if isinstance(sources[0], dict) else sources[0].model_dump()
+        return values | {"data": {name: first[name] for name in ("manifest", "store") if name in first}}
+
+    @model_validator(mode="after")
+    def _sources_fit(self) -> "StudyConfig":
+        if not self.sources:
+            self._refuse_settings_of_several()
+            return self
+        if len(self.sources) < 2:
+            raise ValueError("sources: found one, expected two or more; give data in its place")
+        _refuse_shared_names("sources", [source.name for source in self.sources])
+        if (self.data.manifest, self.data.store) != (self.sources[0].manifest, self.sources[0].store):
+            raise ValueError("data has no effect beside sources; leave it out")
+        if self.question or self.wandb.mode not in {"auto", "disabled"}:
+            raise ValueError(
+                "question and wandb have no effect in a study of several sources; leave them out"
+            )
+        for one in self.pretrainings:
+            if one.data or one.fusion.sources or one.pairs == "all_pairs":
+                raise ValueError(
+                    f"pretraining {one.name}: data, fusion and pairs all_pairs are for a study of one source"
+                )
+        for arm in self.arms:
+            if arm.recipe.name == "pixels":
+                raise ValueError(f"arm {arm.name}: pixels leaves no classifier to test other sources with")
+        return self
+
+    def _refuse_settings_of_several(self) -> None:
+        """Raise ValueError if something is set that has an effect in a study of several sources only."""
+        found = [f"sources of pretraining {one.name}" for one in self.pretrainings if one.changes_sources]
+        found += [f"adapt_on of arm {arm.name}" for arm in self.arms if arm.adapt_on != "each"]
+        found += ["classes"] if self.classes else []
+        if found:
+            raise ValueError(
+                f"{found[0]} has no effect without several sources; leave it out, or give sources"
+            )
 
 
 class SaliencySettings(Config):

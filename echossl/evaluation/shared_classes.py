@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from echossl.config.evaluation import BootstrapConfig
 from echossl.errors import UserError
 from echossl.evaluation.auc import Floats, weighted_auroc, weighted_average_precision
+from echossl.evaluation.bootstrap import ENTRIES_PER_CHUNK, PATIENTS, drawn_counts
 from echossl.evaluation.cuts import SCORE_SUFFIX
 from echossl.evaluation.resampling import Figures
 from echossl.evaluation.tables import key_faults, read_table, refuse_faults, rows_of
@@ -31,6 +33,7 @@ class SharedScores:
         studies: (n,).
         codes: place of the true class among the shared ones, (n,).
         probabilities: of the shared classes alone, (n, classes); rows sum to 1.
+        all_patients: every patient of the table, sorted, also those without a study of a shared class.
     """
 
     source: str
@@ -39,6 +42,7 @@ class SharedScores:
     studies: npt.NDArray[np.str_]
     codes: npt.NDArray[np.int64]
     probabilities: Floats
+    all_patients: npt.NDArray[np.str_]
 
 
 def read_shared_scores(path: Path, column: str, classes: tuple[str, ...]) -> SharedScores:
@@ -59,7 +63,10 @@ def read_shared_scores(path: Path, column: str, classes: tuple[str, ...]) -> Sha
     missing = [name for name in [column, *names] if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; found {', '.join(map(str, table.columns))}")
-    shares = _probabilities(path, table[names].to_numpy(str))
+    shares, everyone = (
+        _probabilities(path, table[names].to_numpy(str)),
+        np.unique(table["patient_id"].to_numpy(str)),
+    )
     table = table[table[column].isin(classes)].sort_values(["patient_id", "study_id"])
     lacking = [name for name in classes if name not in set(table[column])]
     if lacking:
@@ -73,8 +80,9 @@ def read_shared_scores(path: Path, column: str, classes: tuple[str, ...]) -> Sha
         classes=classes,
         patients=table["patient_id"].to_numpy(str),
         studies=table["study_id"].to_numpy(str),
-        codes=table[column].map(places).to_numpy(np.int64),
+        codes=np.array([places[name] for name in table[column]], dtype=np.int64),
         probabilities=shares[table.index],
+        all_patients=everyone,
     )
 
 
@@ -111,6 +119,29 @@ def shared_figures(codes: npt.ArrayLike, probabilities: npt.ArrayLike) -> Figure
         return np.stack([*ranked, f1.mean(axis=1), recall.mean(axis=1)])
 
     return figures
+
+
+def resampled_shared_figures(scores: SharedScores, config: BootstrapConfig, *, stream: int) -> Floats:
+    """The figures under resampled patients, (4, resamples).
+
+    All patients of the table are drawn, so that whoever is asked about other classes of the same table meets
+    the same patients: differences between the two are paired.
+
+    Args:
+        scores: of one test source.
+        config: resamples and seed.
+        stream: number of the test source; sources are resampled independently of each other.
+    """
+    figures = shared_figures(scores.codes, scores.probabilities)
+    places = np.searchsorted(scores.all_patients, scores.patients)
+    generator = np.random.default_rng([config.seed, PATIENTS, stream])
+    size = scores.all_patients.size
+    most_rows = max(1, ENTRIES_PER_CHUNK // size)
+    parts = []
+    for first in range(0, config.resamples, most_rows):
+        counts = drawn_counts(generator, min(most_rows, config.resamples - first), size)
+        parts.append(figures(counts[:, places]))
+    return np.concatenate(parts, axis=1)
 
 
 def penalty_index(scores: npt.ArrayLike) -> Floats:

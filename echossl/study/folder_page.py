@@ -72,6 +72,7 @@ def folder_page(folder: Path, config: ReportConfig) -> ReportPage:
         saliency=model.saliency,
         saliency_rule=model.rule,
         saliency_checks=model.checks,
+        belief=model.belief,
         missing=[*missing, ("ROC of every arm", "results.csv holds areas, no curves")],
         limits=LIMITS,
         what_was_run=[
@@ -87,6 +88,11 @@ def folder_page(folder: Path, config: ReportConfig) -> ReportPage:
 def _pooled(folder: Path) -> dict[tuple[str, float, str], Any]:
     """Rows of the table over all draws and seeds, by arm, fraction and metric."""
     table = pd.read_csv(folder / TABLE_NAME, dtype=str, keep_default_na=False)
+    if "tested_on" in table:
+        raise UserError(
+            f"{folder / TABLE_NAME}: of a study of several sources, which has no page; its tables are in "
+            f"{folder / 'summary.md'}"
+        )
     table[NUMBERS] = table[NUMBERS].apply(pd.to_numeric, errors="coerce")
     pooled = table[(table["draw"] == "all") & (table["seed"] == "all")]
     return {(row["arm"], row["fraction"], row["metric"]): row for row in pooled.to_dict("records")}

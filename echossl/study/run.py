@@ -52,7 +52,7 @@ def run_study(config: StudyConfig, *, chosen: Callable[[Task], bool] | None = No
         UserError: if manifest or store are not there, or a run folder holds a run with other settings.
     """
     tasks = [task for task in plan_tasks(config) if chosen is None or chosen(task)]
-    for data in dict.fromkeys(task.config.data for task in tasks):
+    for data in dict.fromkeys(data for task in tasks for data in task.data):
         for path, maker in ((data.manifest, "index"), (data.store, "prepare")):
             if not path.exists():
                 raise UserError(f"{path}: no such file or folder; make it with echossl {maker}")

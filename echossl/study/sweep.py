@@ -2,6 +2,7 @@
 
 from echossl.config.study import StudyConfig
 from echossl.errors import EchosslError, UserError
+from echossl.study.across_summary import summarise_sources
 from echossl.study.plan import plan_text
 from echossl.study.pooled import collect
 from echossl.study.run import Failure, require_all, run_study
@@ -40,6 +41,8 @@ def run_chosen(config: StudyConfig, *, pretrain_only: bool, fraction: float | No
 
 def write_table(config: StudyConfig) -> str:
     """Pool what is finished, write it into the study's folder, and return the table for a person."""
+    if config.sources:
+        return summarise_sources(config).read_text(encoding="utf-8")
     return summarise(config, collect(config)).read_text(encoding="utf-8")
 
 

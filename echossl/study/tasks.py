@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from echossl.adapt import finetune
+from echossl.config.across import AcrossConfig
 from echossl.config.adapt import FinetuneConfig
+from echossl.config.data import DataConfig, SourceConfig
 from echossl.config.logging import WandbConfig
 from echossl.config.study import StudyConfig
 from echossl.config.training import PretrainConfig
 from echossl.encoders.files import FILE_NAME as ENCODER_NAME
 from echossl.errors import UserError
 from echossl.runs import RunFolder
-from echossl.study.cells import Cell, cell_name, plan_cells, plan_pretrainings, pretraining_folder
+from echossl.study.across_run import COMMAND, adapt_across
+from echossl.study.cells import Cell, cell_name, plan_cells, plan_pretrainings
 from echossl.study.wandb_cells import cell_wandb, log_cell
 from echossl.training.pretrain import pretrain
 
@@ -47,7 +50,19 @@ class Task:
     @property
     def command(self) -> str:
         """The command that its run folder names."""
-        return "pretrain" if self.cell is None else "finetune"
+        if self.cell is None:
+            return "pretrain"
+        return COMMAND if self.cell.place else "finetune"
+
+    @property
+    def data(self) -> list[DataConfig | SourceConfig]:
+        """Every manifest and store that it reads."""
+        match self.config:
+            case PretrainConfig():
+                return [self.config.data, *self.config.fusion.sources]
+            case AcrossConfig():
+                return [*self.config.adapted, *self.config.tested]
+        return [self.config.data]
 
     def refuse_other_settings(self) -> None:
         """Raise RunFolderError if its folder holds a run with other settings."""
@@ -63,8 +78,8 @@ def plan_tasks(config: StudyConfig) -> list[Task]:
 
 def cell_task(config: StudyConfig, cell: Cell) -> Task:
     """The task of one cell."""
-    start = cell.arm.pretraining
-    needs = pretraining_folder(config, start, cell.seed).name if start else None
+    start = cell.config.start
+    needs = start.name if start and cell.arm.pretraining else None
     shown = cell_wandb(config.wandb, cell)
     return Task(cell_name(config, cell), cell.config, cell, needs, shown, config.evaluated)
 
@@ -110,6 +125,8 @@ def do_task(task: Task) -> Path:
         (task.config.out / "result.json").unlink(missing_ok=True)
     if isinstance(task.config, PretrainConfig):
         return pretrain(task.config)
+    if isinstance(task.config, AcrossConfig):
+        return adapt_across(task.config)
     predictions = finetune(task.config)
     if task.wandb is not None and not was_finished:
         log_cell(task.wandb, task.config, task.question)

@@ -1,11 +1,13 @@
 """Tasks of adaptation: binary, multi-class, ordinal, multi-label, regression; one file each."""
 
+from echossl.adapt.tasks.assessed import AssessedTask
 from echossl.adapt.tasks.base import Task
 from echossl.adapt.tasks.binary import BinaryTask
 from echossl.adapt.tasks.multiclass import MulticlassTask
 from echossl.adapt.tasks.multilabel import MultilabelTask
 from echossl.adapt.tasks.ordinal import OrdinalTask
 from echossl.adapt.tasks.regression import RegressionTask
+from echossl.config.across import AssessedLabels
 from echossl.config.adapt import LabelBudget
 from echossl.config.task import WITH_CLASSES, TaskName, TaskSettings
 from echossl.data.labels import class_map_of
@@ -52,4 +54,6 @@ def resolve_task(labels: LabelBudget) -> Task:
         )
     if name in WITH_CLASSES and len({text.lower().replace(" ", "_") for text in classes}) < len(classes):
         raise UserError(f"labels.classes: two classes of {column} have the same name: {', '.join(classes)}")
-    return build_task(TaskSettings(name=name, columns=(column,), classes=classes, unit=labels.unit))
+    settings = TaskSettings(name=name, columns=(column,), classes=classes, unit=labels.unit)
+    # to the file of a classifier this is multi-class like any other: the difference is in learning alone
+    return AssessedTask(settings) if isinstance(labels, AssessedLabels) else build_task(settings)
