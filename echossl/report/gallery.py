@@ -47,6 +47,38 @@ class SaliencyEntry:
 
 
 @dataclass(frozen=True)
+class BeliefLine:
+    """What the checks say of one method.
+
+    Attributes:
+        method: its name, as it is printed.
+        verdict: ``yes``, ``no``, ``undecided`` or ``not tested``.
+        figures: mean and ends of its interval for each check of the table; None where there is none.
+    """
+
+    method: str
+    verdict: str
+    figures: tuple[tuple[float, float, float] | None, ...]
+
+
+@dataclass(frozen=True)
+class Belief:
+    """The table that says which method of saliency may be believed for this model.
+
+    Attributes:
+        checks: columns of the table.
+        lines: one per method.
+        counted: patients and studies, and how the intervals were made.
+        rule: paragraphs of the rule that decides.
+    """
+
+    checks: tuple[str, ...]
+    lines: tuple[BeliefLine, ...]
+    counted: str
+    rule: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CheckLine:
     """Enrichment of a map inside the reference region: share inside over the region's share of the sector.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from echossl.evaluation import Difference
 from echossl.evaluation.assessment import Assessment
-from echossl.report.gallery import OUTCOMES, CheckLine, Outcome, SaliencyEntry
+from echossl.report.gallery import OUTCOMES, Belief, CheckLine, Outcome, SaliencyEntry
 from echossl.report.lines import BudgetLine, DifferenceLine, ResultLine, RocLine, TestSet, TrainingCurve
 
 
@@ -46,6 +46,7 @@ class ReportPage:
         saliency: studies with their maps.
         saliency_rule: which threshold called them positive; empty where none did.
         saliency_checks: the maps against controls.
+        belief: which method may be believed; None where no check was made.
         missing: what the page could show and does not, and what would bring it.
         limits: what the figures do not show.
         environment: versions and machine, label and value.
@@ -68,6 +69,7 @@ class ReportPage:
     saliency: list[SaliencyEntry] = field(default_factory=list)
     saliency_rule: str = ""
     saliency_checks: list[CheckLine] = field(default_factory=list)
+    belief: Belief | None = None
     missing: list[tuple[str, str]] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     environment: list[tuple[str, str]] = field(default_factory=list)

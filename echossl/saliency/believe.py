@@ -131,26 +131,65 @@ def verdicts(table: pd.DataFrame, rule: Rule) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Believed:
+    """One method in the table of belief.
+
+    Attributes:
+        title: of the method.
+        verdict: ``yes``, ``no``, ``undecided`` or ``not tested``.
+        figures: mean and ends of its interval for each check of :func:`decisive_checks`; None without any.
+    """
+
+    title: str
+    verdict: str
+    figures: tuple[tuple[float, float, float] | None, ...]
+
+
+def decisive_checks(table: pd.DataFrame, rule: Rule) -> list[str]:
+    """Columns of the table of belief: the checks that decide, then where the map points, by region."""
+    columns = [check for name in rule.which for check in CRITERIA[name]]
+    every = table[table["studies"] == "all"]
+    for region in [name for name in dict.fromkeys(every["region"]) if name]:
+        columns += [f"{check}_over_centre_prior {region}" for check in ("enrichment", "pointing")]
+    return columns
+
+
+def believed(table: pd.DataFrame, rule: Rule) -> list[Believed]:
+    """A line per method of a summary from :func:`summarise_checks`."""
+    every, columns = table[table["studies"] == "all"], decisive_checks(table, rule)
+    return [
+        Believed(
+            METHODS[method].title,
+            verdict,
+            tuple(_figure(every[every["method"] == method], *_check_and_region(name)) for name in columns),
+        )
+        for method, verdict in verdicts(table, rule).items()
+    ]
+
+
+def counted(table: pd.DataFrame, config: BootstrapConfig) -> str:
+    """What the intervals of a summary stand on, in two sentences."""
+    every = table[table["studies"] == "all"]
+    return (
+        f"{every['num_patients'].max()} patients, {every['num_studies'].max()} studies. Mean over studies "
+        f"with the {config.confidence:.0%} percentile interval of {config.resamples} resamples of patients "
+        f"(seed {config.seed})."
+    )
+
+
 def as_markdown(table: pd.DataFrame, rule: Rule, config: BootstrapConfig) -> str:
     """The page ``checks.md``: one line per method with its verdict, the rule, then every figure."""
     every = table[table["studies"] == "all"]
     if every.empty:
         return f"# Checks of the saliency maps\n\n{NOTHING}"
-    columns = [check for name in rule.which for check in CRITERIA[name]]
-    for region in [name for name in dict.fromkeys(every["region"]) if name]:
-        columns += [f"{check}_over_centre_prior {region}" for check in ("enrichment", "pointing")]
-    titles = [name.replace("_", " ") for name in columns]
-    lines = [f"| method | may be believed | {' | '.join(titles)} |", "|---" * (len(columns) + 2) + "|"]
-    for method, verdict in verdicts(table, rule).items():
-        own = every[every["method"] == method]
-        cells = [_cell(own, *_check_and_region(column)) for column in columns]
-        lines.append(f"| {METHODS[method].title} | **{verdict}** | {' | '.join(cells)} |")
-    counts = f"{every['num_patients'].max()} patients, {every['num_studies'].max()} studies"
-    interval = (
-        f"{counts}. Mean over studies with the {config.confidence:.0%} percentile interval of "
-        f"{config.resamples} resamples of patients (seed {config.seed})."
-    )
-    parts = ["# Checks of the saliency maps", "\n".join(lines), interval, rule.as_text(), "## Every figure"]
+    titles = [name.replace("_", " ") for name in decisive_checks(table, rule)]
+    lines = [f"| method | may be believed | {' | '.join(titles)} |", "|---" * (len(titles) + 2) + "|"]
+    for one in believed(table, rule):
+        cells = [_cell(figure) for figure in one.figures]
+        lines.append(f"| {one.title} | **{one.verdict}** | {' | '.join(cells)} |")
+    parts = ["# Checks of the saliency maps", "\n".join(lines), counted(table, config), rule.as_text()]
+    parts.append("## Every figure")
     return "\n\n".join([*parts, _every_figure(table)]) + "\n"
 
 
@@ -159,12 +198,16 @@ def _check_and_region(column: str) -> tuple[str, str]:
     return check, region
 
 
-def _cell(own: pd.DataFrame, check: str, region: str) -> str:
+def _figure(own: pd.DataFrame, check: str, region: str) -> tuple[float, float, float] | None:
     found = own[(own["check"] == check) & (own["region"] == region)]
     if found.empty:
-        return "none"
+        return None
     row = found.iloc[0]
-    return f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+    return float(row["value"]), float(row["low"]), float(row["high"])
+
+
+def _cell(figure: tuple[float, float, float] | None) -> str:
+    return "none" if figure is None else "{:.2f} ({:.2f} to {:.2f})".format(*figure)
 
 
 def _every_figure(table: pd.DataFrame) -> str:

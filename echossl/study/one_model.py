@@ -14,10 +14,11 @@ from echossl.config.report import ReportConfig
 from echossl.evaluation import Predictions
 from echossl.evaluation.groups import GRADE_COLUMN
 from echossl.evaluation.tables import read_manifest_table
-from echossl.report import BudgetLine, CheckLine, Judged, SaliencyEntry
+from echossl.report import Belief, BudgetLine, CheckLine, Judged, SaliencyEntry
 from echossl.runs import RunFolder
+from echossl.saliency.believe import UNTESTED
 from echossl.study.own_scores import RULE, are_log_odds, assess_own
-from echossl.study.pictures import is_explained, saliency_checks, saliency_entries
+from echossl.study.pictures import is_explained, saliency_belief, saliency_checks, saliency_entries
 
 LIMITS = [
     "Research use only; not a medical device.",
@@ -36,6 +37,7 @@ class OneModel:
         saliency: its studies to look at.
         rule: which threshold called them positive; empty where there is nothing to call.
         checks: the maps beside their controls.
+        belief: which method may be believed; None where none was checked.
         missing: what is not there, and what would bring it.
     """
 
@@ -43,6 +45,7 @@ class OneModel:
     saliency: list[SaliencyEntry]
     rule: str
     checks: list[CheckLine]
+    belief: Belief | None
     missing: list[tuple[str, str]]
 
 
@@ -73,7 +76,11 @@ def one_model(
     title = f"{assessment.column.replace('_', ' ')}, split {assessment.split}"
     scores = NOTE if config.recalibrate is None else ""
     judged = Judged(title, f"{note} {scores}".strip(), assessment)
-    return OneModel(judged, entries, RULE if entries else "", saliency_checks(folder), missing)
+    belief = saliency_belief(folder)
+    if is_explained(folder) and (belief is None or {line.verdict for line in belief.lines} == {UNTESTED}):
+        missing.append(("Which map may be believed", "no check was made; echossl explain with --checks"))
+    rule = RULE if entries else ""
+    return OneModel(judged, entries, rule, saliency_checks(folder), belief, missing)
 
 
 def grades_in(table: pd.DataFrame | None) -> dict[str, str]:

@@ -80,6 +80,7 @@ def study_page(
         saliency=model.saliency,
         saliency_rule=model.rule,
         saliency_checks=model.checks,
+        belief=model.belief,
         missing=model.missing,
         limits=LIMITS,
         environment=environment(config.out),

@@ -1,14 +1,18 @@
 """The saliency folder of a study as entries of the report page."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from echossl.config.evaluation import BootstrapConfig
+from echossl.config.saliency import ChecksSettings
 from echossl.evaluation import Difference, Interval
-from echossl.report import CheckLine, SaliencyEntry, outcome_of
+from echossl.report import Belief, BeliefLine, CheckLine, SaliencyEntry, outcome_of
 from echossl.runs import RunFolder
+from echossl.saliency.believe import Rule, believed, counted, decisive_checks
 from echossl.saliency.checks import study_enrichment
 from echossl.saliency.methods import METHODS
 
@@ -18,7 +22,8 @@ MAP_TITLES = {
     "random_weights": "Random weights",
 }
 OUTLINE = "; the outline is the reference region"
-TABLE_NAME = "saliency.csv"
+TABLE_NAME, CHECKS_NAME = "saliency.csv", "checks.csv"
+NUMBERS = ("value", "low", "high")
 # labels of the groups that are checked
 GROUPS = {"all": (0, 1), "positive": (1,), "negative": (0,)}
 
@@ -67,6 +72,27 @@ def _videos(folder: Path) -> pd.DataFrame:
 def _number(value: float | None) -> float | None:
     """None also for NaN: a map without evidence has no share."""
     return None if value is None or math.isnan(value) else float(value)
+
+
+def saliency_belief(folder: Path) -> Belief | None:
+    """Which method may be believed, from the checks of a folder of ``echossl explain``; None without any."""
+    path = folder / CHECKS_NAME
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
+    if table.empty:
+        return None
+    settings = RunFolder(folder).record["config"]
+    checks = ChecksSettings.model_validate(settings.get("checks", {}))
+    bootstrap = BootstrapConfig.model_validate(settings.get("bootstrap", {}))
+    rule = Rule(checks.which, checks.most_correlation)
+    return Belief(
+        tuple(name.replace("_", " ") for name in decisive_checks(table, rule)),
+        tuple(BeliefLine(one.title, one.verdict, one.figures) for one in believed(table, rule)),
+        counted(table, bootstrap),
+        # lines of a paragraph are joined, but for those that count
+        tuple(re.sub(r"\n(?!\d\. ) *", " ", part) for part in rule.as_text().replace("*", "").split("\n\n")),
+    )
 
 
 def saliency_checks(folder: Path) -> list[CheckLine]:

@@ -54,6 +54,7 @@ def run_page(folder: Path, config: ReportConfig, *, column: str | None = None) -
         saliency=model.saliency,
         saliency_rule=model.rule,
         saliency_checks=model.checks,
+        belief=model.belief,
         missing=missing,
         limits=LIMITS,
         environment=environment(folder),

@@ -13,6 +13,8 @@ from echossl.config.evaluation import EvaluationConfig
 from echossl.evaluation import Difference, Interval, Predictions, RocCurve
 from echossl.evaluation.assess import assess
 from echossl.report import (
+    Belief,
+    BeliefLine,
     BudgetLine,
     CheckLine,
     DifferenceLine,
@@ -131,6 +133,15 @@ def full_page(fractions=((0.01, 8), (0.1, 75))):
             CheckLine("all", "random weights", 96, interval(1.1, 0.2), difference(1.31, 0.4)),
         ],
         saliency_rule="probability of one half or more",
+        belief=Belief(
+            ("random weights all", f"pointing {HOSTILE}"),
+            (
+                BeliefLine("Occlusion", "yes", ((0.034, 0.001, 0.068), (-0.23, -0.42, -0.04))),
+                BeliefLine("Grad-CAM", "undecided", ((0.4, 0.2, 0.61), None)),
+            ),
+            "12 patients, 12 studies.",
+            ("A method may be believed if:", "1. one\n2. two"),
+        ),
         missing=[("Checklist", "none was asked for")],
         limits=["Synthetic pictures have no operator."],
         environment=[("torch", "2.12.0")],

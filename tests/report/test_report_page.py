@@ -255,6 +255,7 @@ def test_a_bare_page_leaves_sections_out(page):
         budget=[],
         saliency=[],
         saliency_checks=[],
+        belief=None,
         missing=[],
         limits=[],
         environment=[],
