@@ -136,6 +136,56 @@ class MimicIvEchoSource(Config):
     )
 
 
+Unmentioned = Literal["empty", "zero"]
+UNMENTIONED = "What a finding that the report does not mention is: empty (not assessed), or zero."
+FRONTAL = "Frontal pictures only."
+
+
+class ChestXray14Source(Config):
+    """ChestX-ray14: ``Data_Entry_2017.csv``, two lists of splits, folders of pictures; all frontal."""
+
+    name: Literal["chestxray14"] = "chestxray14"
+
+
+class ChexpertSource(Config):
+    """CheXpert: ``train.csv``, ``valid.csv`` and folders of patients."""
+
+    name: Literal["chexpert"] = "chexpert"
+    frontal: bool = Field(True, description=FRONTAL)
+    unmentioned: Unmentioned = Field("empty", description=UNMENTIONED)
+
+
+class MimicCxrSource(Config):
+    """MIMIC-CXR-JPG: the tables of metadata, splits and labels, and ``files/``."""
+
+    name: Literal["mimic_cxr"] = "mimic_cxr"
+    labeller: Literal["chexpert", "negbio"] = Field("chexpert", description="Whose labels of the reports.")
+    frontal: bool = Field(True, description=FRONTAL)
+    unmentioned: Unmentioned = Field("empty", description=UNMENTIONED)
+
+
+class VindrCxrSource(Config):
+    """VinDr-CXR: ``image_labels_train.csv``, ``image_labels_test.csv``, DICOM files; all frontal."""
+
+    name: Literal["vindr_cxr"] = "vindr_cxr"
+    reader: str = Field(
+        "majority",
+        min_length=1,
+        description="Of the readers of a training picture: majority (half is uncertain), any, or the id "
+        "of one.",
+    )
+
+
+class PadChestSource(Config):
+    """PadChest: the table of 160,000 pictures and the folders of pictures; no published splits."""
+
+    name: Literal["padchest"] = "padchest"
+    frontal: bool = Field(True, description=FRONTAL)
+    labels_by: Literal["all", "physician"] = Field(
+        "all", description="Labels of physicians and of a network, or of physicians alone."
+    )
+
+
 Source = (
     FolderSource
     | CsvSource
@@ -147,4 +197,9 @@ Source = (
     | Tmed2Source
     | CamusSource
     | MimicIvEchoSource
+    | ChestXray14Source
+    | ChexpertSource
+    | MimicCxrSource
+    | VindrCxrSource
+    | PadChestSource
 )

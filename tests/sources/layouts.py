@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 from layout_camus import build_camus, build_camus_first
+from layout_chest import (
+    build_chestxray14,
+    build_chexpert,
+    build_mimic_cxr,
+    build_padchest,
+    build_vindr_cxr,
+)
 from layout_csv import OPTIONS, build_csv
 from layout_dicom import build_dicom
 from layout_echonet_dynamic import build_echonet_dynamic
@@ -64,4 +71,9 @@ LAYOUTS = {
     "camus": Layout("CAMUS", build_camus, "ef_below_50", brings_splits=True),
     "camus_first": Layout("camus", build_camus_first, "ef_below_50", ("fps=50",), brings_splits=True),
     "mimic_iv_echo": Layout("MIMIC-IV-ECHO", build_mimic_iv_echo, "as_severe"),
+    "chestxray14": Layout("ChestXray14", build_chestxray14, "pleural_effusion", brings_splits=True),
+    "chexpert": Layout("CheXpert", build_chexpert, "edema", brings_splits=True),
+    "mimic_cxr": Layout("MIMIC-CXR", build_mimic_cxr, "edema", brings_splits=True),
+    "vindr_cxr": Layout("VinDr-CXR", build_vindr_cxr, "cardiomegaly", brings_splits=True),
+    "padchest": Layout("PadChest", build_padchest, "cardiomegaly"),
 }

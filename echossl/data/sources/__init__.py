@@ -52,6 +52,11 @@ SOURCES: dict[str, tuple[type[Config], Index]] = {
     "tmed2": (settings_of.Tmed2Source, _Later("tmed2")),
     "camus": (settings_of.CamusSource, _Later("camus")),
     "mimic_iv_echo": (settings_of.MimicIvEchoSource, _Later("mimic_iv_echo")),
+    "chestxray14": (settings_of.ChestXray14Source, _Later("chestxray14")),
+    "chexpert": (settings_of.ChexpertSource, _Later("chexpert")),
+    "mimic_cxr": (settings_of.MimicCxrSource, _Later("mimic_cxr")),
+    "vindr_cxr": (settings_of.VindrCxrSource, _Later("vindr_cxr")),
+    "padchest": (settings_of.PadChestSource, _Later("padchest")),
 }
 
 
