@@ -221,7 +221,9 @@ def start_of(start: str, encoder: Path) -> str:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_runs(path: Path, small: Small, tmp_path: Path) -> None:
     content = read(path)
-    settings = content if "data" in content else DemoConfig.model_validate(content).study.model_dump()
+    settings: Settings = content
+    if "data" not in content:  # as in the demo
+        settings = DemoConfig.model_validate(content).study.model_dump()
     fewer = few_runs(settings, small.encoder)
     config = StudyConfig.model_validate(fewer | {"data": small.data, "out": str(tmp_path / "study")})
     for pretraining in plan_pretrainings(config):
