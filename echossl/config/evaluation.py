@@ -127,6 +127,7 @@ Tables = Annotated[
     BeforeValidator(lambda value: [value] if isinstance(value, str | Path) else value),
     Field(min_length=1),
 ]
+NumberMetric = Literal["mae", "r2", "pearson", "spearman"]
 Metric = Literal["auroc", "auprc", "partial_auroc", "brier"]
 
 
@@ -145,6 +146,15 @@ class CompareConfig(IntervalConfig):
         ("auroc",),
         description="Metrics whose differences (each table, question and split) are judged together; their p "
         "is adjusted where there are two or more.",
+    )
+    numbers: Annotated[tuple[NumberMetric, ...], BeforeValidator(_listed)] = Field(
+        ("mae", "r2", "pearson"),
+        min_length=1,
+        description="Compared figures of predicted measurements: mae (mean absolute error; less is better), "
+        "r2, pearson, spearman.",
+    )
+    numbers_family: Annotated[tuple[NumberMetric, ...], BeforeValidator(_listed)] = Field(
+        ("mae",), description="Those of them that join the family."
     )
     test: Literal["bootstrap", "permutation", "delong"] = Field(
         "bootstrap", description="Whose p-value is adjusted; delong has one for the AUROC alone."
@@ -174,6 +184,9 @@ class CompareConfig(IntervalConfig):
         strange = [name for name in self.family if name not in self.metrics]
         if strange:
             raise ValueError(f"family holds {', '.join(strange)}, which metrics does not")
+        unknown = [name for name in self.numbers_family if name not in self.numbers]
+        if unknown:
+            raise ValueError(f"numbers_family holds {', '.join(unknown)}, which numbers does not")
         if self.test == "delong" and set(self.family) - {"auroc"}:
             raise ValueError("test=delong has a p-value of the AUROC alone; leave the others out of family")
         return self
@@ -185,6 +198,8 @@ class CompareConfig(IntervalConfig):
             for name in [name for name, given in others.items() if given]:
                 raise ValueError(f"{name} has no effect without together=true")
             return self
+        if given := sorted({"numbers", "numbers_family"} & self.model_fields_set):
+            raise ValueError(f"{', '.join(given)}: no effect with together=true, which is for findings")
         if self.method != "percentile" or self.stratified or self.test != "bootstrap":
             raise ValueError(
                 "together=true takes percentiles of plain redraws and their p; leave method, stratified and "

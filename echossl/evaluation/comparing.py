@@ -13,42 +13,21 @@ from echossl.data.labels import describe
 from echossl.errors import UserError
 from echossl.evaluation.assessment import as_plain, definition_of
 from echossl.evaluation.auc import METRICS, Floats, Metric
-from echossl.evaluation.bootstrap import Difference
 from echossl.evaluation.brier import weighted_brier
+from echossl.evaluation.comparing_numbers import NumbersComparison, compare_numbers
 from echossl.evaluation.delong import delong
 from echossl.evaluation.discrimination import clusters_of
-from echossl.evaluation.files import questions_of
+from echossl.evaluation.files import measurements_of, questions_of
 from echossl.evaluation.grid import Cell, Grid, refuse_unpaired
 from echossl.evaluation.intervals import difference_intervals
 from echossl.evaluation.multiplicity import CORRECTIONS, Family
+from echossl.evaluation.paired import PairedFigure, said
 from echossl.evaluation.partial import partial_auroc
 from echossl.evaluation.permutation import permutation_test
 from echossl.evaluation.resampling import difference_of
-from echossl.evaluation.results import format_difference, format_p_value
 from echossl.evaluation.spoken import TITLES
 from echossl.evaluation.study import Predictions, predictions_of
 from echossl.evaluation.tables import TableColumns, read_table
-
-
-@dataclass(frozen=True)
-class PairedFigure(Difference):
-    """A paired difference, first minus second; ``p_value`` is that of the bootstrap.
-
-    Attributes:
-        method: how the interval was made.
-        first: the figure of the first table.
-        second: that of the second.
-        permutation_p: of exchangeable scores, patients swapped as a whole.
-        delong_p: by patient; None but for the AUROC.
-        adjusted_p: within the family; None outside of it, or where it has one member.
-    """
-
-    method: str
-    first: float
-    second: float
-    permutation_p: float
-    delong_p: float | None
-    adjusted_p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +47,21 @@ class Comparison:
     figures: dict[str, PairedFigure]
     family: tuple[str, ...]
     config: CompareConfig
+
+    @property
+    def question(self) -> str:
+        """The label column or cut."""
+        return self.predictions.column
+
+    @property
+    def split(self) -> str:
+        """The split of all rows."""
+        return str(self.predictions.splits[0])
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """Metrics of the family."""
+        return self.config.family
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON; one that is NaN is None."""
@@ -93,27 +87,21 @@ class Comparison:
         lines = [f"{self.title}: {self.predictions.column}, split {self.predictions.splits[0]}: {counts}"]
         for name, figure in self.figures.items():
             title = TITLES.get(name, name.replace("_auroc", " AUROC"))
-            lines.append(f"  {title} {figure.first:.3f} - {figure.second:.3f}: {self._said(figure)}")
+            lines.append(f"  {title} {figure.first:.3f} - {figure.second:.3f}: {said(figure, self.config)}")
         unusable = max(figure.unusable for figure in self.figures.values())
         lines.append(f"  {definition_of(self.config)}, {unusable} lacked a class")
         if classes := describe(self.predictions.column):
             lines.append(f"  {self.predictions.column} by its name follows {classes}")
         return "\n".join(lines)
 
-    def _said(self, figure: PairedFigure) -> str:
-        parts = [format_difference(figure), f"permutation {format_p_value(figure.permutation_p)}"]
-        if figure.delong_p is not None:
-            parts.append(f"DeLong {format_p_value(figure.delong_p)}")
-        if figure.adjusted_p is not None:
-            name = CORRECTIONS[self.config.correction]
-            parts.append(f"{name} {format_p_value(figure.adjusted_p)} ({self.config.test})")
-        return ", ".join(parts)
+
+AnyComparison = Comparison | NumbersComparison
 
 
 def compare_files(
     paths: Sequence[Path], config: CompareConfig, *, columns: TableColumns | None = None
-) -> list[Comparison]:
-    """The first table against each other one, for every question and split of the first.
+) -> list[AnyComparison]:
+    """The first table against each other one, for every question, measurement and split of the first.
 
     Args:
         paths: two tables or more, of the same studies.
@@ -121,25 +109,41 @@ def compare_files(
         columns: names of the columns, alike in all tables.
 
     Raises:
-        UserError: if a table is wrong, they differ in studies or labels, or a split lacks a class.
+        UserError: if a table is wrong, they differ in studies or labels, a split lacks a class, or a setting
+            asks for figures of a kind that the first table holds none of.
     """
     if len(paths) < 2:
         raise UserError(f"compare: found {len(paths)} table, expected two or more of the same patients")
     names = columns or TableColumns()
     tables = [read_table(path, names) for path in paths]
-    found: list[Comparison] = []
-    for first in questions_of(paths[0], tables[0], names.label):
+    found: list[AnyComparison] = []
+    questions = questions_of(paths[0], tables[0], names.label)
+    numbers = [name for name in measurements_of(tables[0]) if names.label in {None, name}]
+    _refuse_settings_of_none(paths[0], config, questions=bool(questions), numbers=bool(numbers))
+    for first in questions:
         for path, table in zip(paths[1:], tables[1:], strict=True):
             second = predictions_of(path, table, first.column)
             _refuse_other_splits(first, second)
             splits = dict.fromkeys(first.splits.tolist())
             found += [_compared(first.only(split), second.only(split), config) for split in splits]
-    return _adjusted(found, config)
+    return _adjusted([*found, *compare_numbers(paths, tables, numbers, config)], config)
 
 
-def family_lines(comparisons: Sequence[Comparison]) -> list[str]:
+def _refuse_settings_of_none(path: Path, config: CompareConfig, *, questions: bool, numbers: bool) -> None:
+    """A setting of a kind of label that is not there would have no effect."""
+    kinds = (
+        (questions, {"metrics", "family", "partial_specificity"}, "yes or no"),
+        (numbers, {"numbers", "numbers_family"}, "measurement"),
+    )
+    for is_there, names, kind in kinds:
+        given = sorted(names & config.model_fields_set)
+        if given and not is_there:
+            raise UserError(f"{path}: holds no {kind}, so no effect of {', '.join(given)}; leave it out")
+
+
+def family_lines(comparisons: Sequence[AnyComparison]) -> list[str]:
     """What was adjusted together, to be printed below the comparisons."""
-    if comparisons and not comparisons[0].config.family:
+    if comparisons and not any(one.declared for one in comparisons):
         return ["no difference is in the family: no p is adjusted"]
     if not comparisons or not comparisons[0].family:
         return ["one difference is in the family: no adjustment"]
@@ -208,12 +212,12 @@ def _metrics(config: CompareConfig) -> dict[str, Metric]:
     return {**METRICS, "partial_auroc": partial, "brier": weighted_brier}
 
 
-def _adjusted(comparisons: list[Comparison], config: CompareConfig) -> list[Comparison]:
+def _adjusted(comparisons: list[AnyComparison], config: CompareConfig) -> list[AnyComparison]:
     members = {
         _member(one, name): _raw(figure, config)
         for one in comparisons
         for name, figure in one.figures.items()
-        if name in config.family
+        if name in one.declared
     }
     if len(members) < 2:
         return comparisons
@@ -237,8 +241,8 @@ def _adjusted(comparisons: list[Comparison], config: CompareConfig) -> list[Comp
     ]
 
 
-def _member(one: Comparison, name: str) -> str:
-    return f"{name} of {one.predictions.column}, split {one.predictions.splits[0]}, {one.title}"
+def _member(one: AnyComparison, name: str) -> str:
+    return f"{name} of {one.question}, split {one.split}, {one.title}"
 
 
 def _raw(figure: PairedFigure, config: CompareConfig) -> float:

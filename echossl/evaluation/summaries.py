@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from echossl.config.evaluation import EvaluationConfig
+from echossl.errors import UserError
 from echossl.evaluation.agreement import AGREEMENT_FIGURES, agreement_figures
 from echossl.evaluation.auc import Floats, weighted_auroc
 from echossl.evaluation.correlation import weighted_pearson, weighted_spearman
@@ -17,7 +18,7 @@ from echossl.evaluation.grades import one_against_rest, weighted_concordance, we
 from echossl.evaluation.resampling import Figures
 from echossl.evaluation.study import Predictions
 from echossl.evaluation.summary import LabelledRows, Summary
-from echossl.evaluation.tables import called, faults_by_value, key_faults, refuse_faults
+from echossl.evaluation.tables import called, faults_by_value, found_columns, key_faults, refuse_faults
 
 
 def summarise_classes(
@@ -107,11 +108,7 @@ def summarise_measurement(
     Raises:
         UserError: if a cell holds no number.
     """
-    known = table[label].str.strip() != ""
-    faults: list[str] = []
-    values = _numbers(table.assign(**{label: table[label].where(known, "0")}), [label], faults)[:, 0]
-    predicted = _numbers(table, [label + SCORE_SUFFIX], faults)[:, 0]
-    refuse_faults(source, [*faults, *key_faults(table)])
+    known, values, predicted = measured_and_predicted(source, table, label)
     rows = LabelledRows.of(source, table, known, split, config)
     places = rows.table.index.to_numpy()
     if places.size < 3:
@@ -131,6 +128,25 @@ def summarise_measurement(
         measured=tuple(true.tolist()),
         predicted=tuple(called.tolist()),
     )
+
+
+def measured_and_predicted(
+    source: Path, table: pd.DataFrame, label: str
+) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    """Which rows have a measurement, the measurements (0 without one) and what was predicted; (rows,) each.
+
+    Raises:
+        UserError: if a column is not there, or a cell holds no number.
+    """
+    missing = [name for name in (label, label + SCORE_SUFFIX) if name not in table]
+    if missing:
+        raise UserError(f"{source}: no column {', '.join(missing)}; found {found_columns(table)}")
+    known = table[label].str.strip() != ""
+    faults: list[str] = []
+    values = _numbers(table.assign(**{label: table[label].where(known, "0")}), [label], faults)[:, 0]
+    predicted = _numbers(table, [label + SCORE_SUFFIX], faults)[:, 0]
+    refuse_faults(source, [*faults, *key_faults(table)])
+    return known.to_numpy(), values, predicted
 
 
 def summarise_findings(
