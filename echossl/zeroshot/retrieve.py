@@ -9,14 +9,16 @@ from echossl.config.zeroshot import RetrieveConfig
 from echossl.errors import UserError
 from echossl.evaluation.results import ResultRow, write_results
 from echossl.evaluation.retrieval import chance_at, first_ranks, recall_at
-from echossl.files import write_text
+from echossl.files import atomic_path, write_text
 from echossl.runs import RunFolder
 from echossl.text import normalised
 from echossl.training.fusion import stored_videos
 from echossl.zeroshot.classify import NO_SPLIT
 from echossl.zeroshot.studies import KEYS, Aligned
 
-SUMMARY, RESULTS = "summary.md", "results.csv"
+SUMMARY, RESULTS, RANKS = "summary.md", "results.csv", "ranks.csv"
+# a title, its figure, and that of chance
+Found = tuple[str, ResultRow, ResultRow]
 
 
 def retrieve(config: RetrieveConfig) -> Path:
@@ -26,7 +28,8 @@ def retrieve(config: RetrieveConfig) -> Path:
     the pictures of all studies, and those of every study with an equal report are right.
 
     Returns:
-        ``summary.md`` in the run folder, beside ``results.csv``.
+        ``summary.md`` in the run folder, beside ``results.csv`` and ``ranks.csv``, which has the rank of the
+        first right answer to every study's picture and to its report.
 
     Raises:
         UserError: if the run, the manifest and the store do not fit together.
@@ -51,35 +54,58 @@ def retrieve(config: RetrieveConfig) -> Path:
     words = aligned.words([reports[number] for number in first])
     similarities = (studies.pictures @ words.T).astype(np.float64)  # (studies, different reports)
     split = config.split if "split" in videos else NO_SPLIT
-    rows = _rows(config, split, similarities, numbers, studies.table["patient_id"])
-    write_results([row for _, row, _ in rows], config.out / RESULTS)
+    own_report = numbers[:, None] == np.arange(len(different))[None, :]
+    same_report = numbers[:, None] == numbers[None, :]
+    directions = (
+        Direction("picture_to_report", "a picture finds its report", similarities, own_report),
+        Direction("report_to_picture", "a report finds its pictures", similarities.T[numbers], same_report),
+    )
+    rows = [row for one in directions for row in one.rows(config, split, studies.table["patient_id"])]
+    with atomic_path(config.out / RANKS) as temporary:
+        studies.table[KEYS].assign(**{one.name: one.ranks for one in directions}).to_csv(
+            temporary, index=False
+        )
+    write_results([row for _, *own in rows for row in own], config.out / RESULTS)
     write_text(path, _summary(rows, len(reports), len(different)))
     run.finish({"num_studies": len(reports), "num_different_reports": len(different)})
     return path
 
 
-def _rows(
-    config: RetrieveConfig, split: str, similarities: np.ndarray, numbers: np.ndarray, patients: pd.Series
-) -> list[tuple[str, ResultRow, float]]:
-    """A title, the figure with its interval, and chance, for both directions and every K."""
-    own_report = numbers[:, None] == np.arange(similarities.shape[1])[None, :]
-    same_report = numbers[:, None] == numbers[None, :]
-    directions = (
-        ("picture_to_report", "a picture finds its report", similarities, own_report),
-        ("report_to_picture", "a report finds its pictures", similarities.T[numbers], same_report),
-    )
-    rows = []
-    for name, title, values, right in directions:
-        ranks = first_ranks(values, right)
+class Direction:
+    """What looks for what.
+
+    Args:
+        name: as it stands in tables.
+        title: as a person reads it.
+        similarities: (queries, answers).
+        right: which answers are right.
+
+    Attributes:
+        ranks: of the first right answer to each query.
+    """
+
+    def __init__(self, name: str, title: str, similarities: np.ndarray, right: np.ndarray) -> None:
+        self.name, self.title, self._right = name, title, right
+        self.ranks = first_ranks(similarities, right)
+
+    def rows(self, config: RetrieveConfig, split: str, patients: pd.Series) -> list[Found]:
+        """A title, the figure with its interval, and that of chance, for every K."""
+        rows = []
         for most in config.ranks:
-            found = recall_at(ranks, most, patients, config.bootstrap)
-            row = ResultRow(split, "", 0.0, num_patients=patients.nunique(), num_positive=None)
-            row = row.with_interval(f"{name}_r{most}", found)
-            rows.append((f"{title}, R@{most}", row, chance_at(right, most)))
-    return rows
+            found = recall_at(self.ranks, most, patients, config.bootstrap)
+            metric = f"{self.name}_r{most}"
+            chance = ResultRow(
+                split,
+                f"{metric}_chance",
+                chance_at(self._right, most),
+                num_patients=patients.nunique(),
+                num_positive=None,
+            )
+            rows.append((f"{self.title}, R@{most}", chance.with_interval(metric, found), chance))
+        return rows
 
 
-def _summary(rows: list[tuple[str, ResultRow, float]], num_studies: int, num_different: int) -> str:
+def _summary(rows: list[Found], num_studies: int, num_different: int) -> str:
     told = (
         f"{num_studies} studies of {rows[0][1].num_patients} patients with {num_different} different "
         "reports; equal reports are one. Intervals are over patients."
@@ -87,7 +113,7 @@ def _summary(rows: list[tuple[str, ResultRow, float]], num_studies: int, num_dif
     lines = [
         *("# Retrieval", "", told, "", "| what | figure | interval | chance |", "| --- | --- | --- | --- |"),
         *(
-            f"| {title} | {row.value:.3f} | {row.low:.3f}-{row.high:.3f} | {chance:.3f} |"
+            f"| {title} | {row.value:.3f} | {row.low:.3f}-{row.high:.3f} | {chance.value:.3f} |"
             for title, row, chance in rows
         ),
     ]

@@ -9,10 +9,12 @@ import yaml
 from echossl.config.adapt import FinetuneConfig
 from echossl.config.base import Config, load_config
 from echossl.config.objective import ObjectiveConfig
+from echossl.config.phantom import PhantomConfig
 from echossl.config.probe import ProbeConfig
 from echossl.config.study import DemoConfig, StudyConfig
 from echossl.config.text import OwnTextConfig
 from echossl.config.training import PretrainConfig
+from echossl.config.zeroshot import RetrieveConfig, ZeroshotConfig
 from echossl.data.clips import Batch
 from echossl.encoders import EncoderMetadata, build_encoder
 from echossl.objectives import Contrastive, build_objectives
@@ -30,6 +32,19 @@ REPORTS = (
 )
 
 
+# what a file of experiments/sisters may be for: the one that has all its keys
+SISTER_CLASSES: tuple[type[Config], ...] = (
+    PretrainConfig,
+    FinetuneConfig,
+    ProbeConfig,
+    ZeroshotConfig,
+    RetrieveConfig,
+    StudyConfig,
+    DemoConfig,
+    PhantomConfig,
+)
+
+
 def settings_class(path: Path) -> type[Config]:
     """What the command of a folder reads; a study without data of its own makes a phantom, as in the demo."""
     if path.name.startswith("probe_"):
@@ -37,6 +52,9 @@ def settings_class(path: Path) -> type[Config]:
     if path.parent.name == "studies":
         has_data = "data" in yaml.safe_load(path.read_text(encoding="utf-8"))
         return StudyConfig if has_data else DemoConfig
+    if path.parent.name == "sisters":
+        keys = set(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return next(model for model in SISTER_CLASSES if keys <= set(model.model_fields))
     return {"pretrain": PretrainConfig, "finetune": FinetuneConfig}[path.parent.name]
 
 

@@ -91,6 +91,9 @@ def test_both_directions_are_those_of_sorted_lists(
             to_picture.append(text in [texts[place] for place in nearest[:most]])
         assert found[f"picture_to_report_r{most}"] == pytest.approx(np.mean(to_report))
         assert found[f"report_to_picture_r{most}"] == pytest.approx(np.mean(to_picture))
+    ranks = pd.read_csv(tmp_path / "out" / "ranks.csv")
+    assert (ranks["picture_to_report"] <= 3).mean() == pytest.approx(found["picture_to_report_r3"])
+    assert found["picture_to_report_r3_chance"] == pytest.approx(3 / len(different))
     assert retrieve(config).read_text() == summary
 
 
