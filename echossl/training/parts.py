@@ -1,7 +1,7 @@
 """What a pre-training is made of, checked before anything is written: videos, batches, encoder, objective."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
@@ -66,11 +66,28 @@ def build_parts(config: PretrainConfig) -> Parts:
     hardware = Hardware.resolve(config.hardware)
     store, table = select_videos(config)
     learner = build_learner(config, store, table)
+    hardware = _for_slots(hardware, learner.objective)
     clips = build_clips(config, learner, store, table)
     watched = Watched.build(config, store)
     if config.hardware.sync_batch_norm:
         share_batch_norm(learner, hardware.device)
     return Parts(hardware, store, table, hardware.place(learner), clips, watched)
+
+
+def _for_slots(hardware: Hardware, objective: Objective) -> Hardware:
+    """Without compilation where studies may lack slots: code is made for one number of clips, which varies.
+
+    Raises:
+        ConfigError: if compilation was asked for.
+    """
+    if len(objective.slots) < 2 or not hardware.compile:
+        return hardware
+    if not hardware.compile_may_fail:
+        raise ConfigError(
+            "hardware.compile: is on, but the number of clips varies with the slots that studies lack; set "
+            "it to auto or off"
+        )
+    return replace(hardware, compile=False)
 
 
 def require_effect(augment: AugmentConfig) -> None:

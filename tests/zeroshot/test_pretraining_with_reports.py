@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from aligned_samples import pretraining
+from aligned_samples import FAST, SMALL_TEXT, pretraining
 
 import echossl
-from echossl.errors import UserError
+from echossl.errors import ConfigError, UserError
 from echossl.objectives.alignment import read_alignments
+from echossl.training.compilation import why_not_compiled
 from echossl.training.dry_run import dry_run
+from echossl.training.parts import build_parts
 from echossl.training.pretrain import pretrain
 
 
@@ -63,3 +65,22 @@ def test_what_cannot_be_learned_from_is_refused(
     with pytest.raises(UserError, match="no column 'befund'"):
         pretrain(pretraining(pictures, tmp_path / "c", report_column="befund"))
     assert not list(tmp_path.iterdir())
+
+
+def test_encoders_are_not_compiled_anew_for_every_number_of_pictures(
+    pictures: dict[str, Path], tmp_path: Path
+) -> None:
+    if why_not_compiled(torch.device("cpu")) is not None:
+        pytest.skip("nothing compiles here")
+    config = pretraining(pictures, tmp_path / "a", hardware=FAST | {"compile": "on"})
+    with pytest.raises(ConfigError, match="the number of clips varies with the slots that studies lack"):
+        pretrain(config)
+    one = {"name": "tripartite", "slots": ["plax"], "text": SMALL_TEXT, "projection_dim": 8}
+    whole = pretraining(pictures, tmp_path / "b", objectives=[one], hardware=FAST | {"compile": "on"})
+    assert build_parts(whole).hardware.compile
+
+
+def test_half_precision_learns_too(pictures: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    pretrain(pretraining(pictures, out, hardware={"device": "cpu", "precision": "bf16"}))
+    assert 0 < figures(out)[-1]["loss"] < 20
