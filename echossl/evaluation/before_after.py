@@ -197,8 +197,8 @@ def _compare(before: Panel, after: Panel, asked: Question, config: BootstrapConf
     if before.seeds != after.seeds:
         found, wanted = (", ".join(map(str, part.seeds)) for part in (after, before))
         raise UserError(
-            f"{after.source}: seeds {found}, but {wanted} in {before.source}; gains are of the same encoders, "
-            "give both arms the same seeds"
+            f"{after.source}: seeds {found}, but {wanted} in {before.source}; gains are of the same "
+            "encoders, give both arms the same seeds"
         )
     one, other = (Resampled.of(panel, asked.function, config) for panel in (before, after))
     gaps = after.cells(asked.function) - before.cells(asked.function)

@@ -18,12 +18,12 @@ from echossl.objectives.base import Objective
 from echossl.objectives.contrastive import LEAST_SCALE, MOST_SCALE
 from echossl.objectives.draws import GENERATION_STREAM, MATCHING_STREAM, WORD_STREAM, draw_numbers
 from echossl.objectives.gather import gathered, share_of_batch
+from echossl.objectives.picture_text import pairs_of, report_keys
 from echossl.objectives.report_losses import (
     classified,
     draw_others,
     from_all,
     hide_words,
-    report_codes,
     report_contrast,
 )
 from echossl.text.tokenizer import Tokenizer
@@ -59,7 +59,8 @@ class Refine(Objective):
 
     One text transformer serves all: it reads reports alone for the contrast, beside the tokens of the picture
     for matching and masked words, and so but from left to right for generation. Equal reports of different
-    patients are right answers in the contrast and no negatives in matching. What a weight of 0 leaves out has
+    patients are right answers in the contrast, each by itself, and no negatives in matching; what else is of
+    one patient is neither. What a weight of 0 leaves out has
     no weights of its own.
 
     Args:
@@ -121,7 +122,7 @@ class Refine(Objective):
             vectors=vectors,
             pictures=tokens if self.to_text is None else self.to_text(tokens),
             ids=ids.to(vectors.device),
-            codes=report_codes(reports).to(vectors.device),
+            codes=report_keys(reports).to(vectors.device),
             patients=batch.patients,
             step=batch.step,
         )
@@ -136,12 +137,9 @@ class Refine(Objective):
 
     def contrast(self, similarities: Tensor, pairs: Pairs) -> Result:
         """Each picture finds its report among all, and each report its picture."""
-        codes = gathered(pairs.codes)
-        loss, accuracy = report_contrast(
-            similarities,
-            codes[:, None] == codes[None, :],
-            label_smoothing=self.config.label_smoothing,
-        )
+        belong = pairs_of(gathered(pairs.codes), gathered(pairs.patients))
+        smoothing = self.config.label_smoothing
+        loss, accuracy = report_contrast(similarities, belong, label_smoothing=smoothing)
         return loss, {"accuracy": accuracy, "temperature": (-self.log_scale).exp().detach()}
 
     def matching(self, similarities: Tensor | None, pairs: Pairs) -> Result:

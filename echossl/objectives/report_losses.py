@@ -1,17 +1,13 @@
 """What pictures and reports are trained with: contrast, other pairs to tell apart, hidden words."""
 
-import hashlib
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
 from echossl.objectives.gather import gathered
-from echossl.text.reports import normalised
 from echossl.text.tokenizer import SPECIAL, Tokenizer
 
 # every candidate has a chance to be drawn, however unlike it is (Li et al., arXiv 2107.07651)
@@ -20,33 +16,38 @@ LEAST_CHANCE = 1e-4
 SHOWN_HIDDEN, SHOWN_OTHER = 0.8, 0.1
 
 
-def report_codes(reports: Sequence[str]) -> Tensor:
-    """A number for each report, the same for equal ones: (reports,) int64, on the CPU."""
-    digests = [hashlib.sha256(normalised(report).encode()).digest()[:8] for report in reports]
-    return torch.from_numpy(np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64))
-
-
 def report_contrast(
-    similarities: Tensor, is_equal: Tensor, *, label_smoothing: float
+    similarities: Tensor, pairs: tuple[Tensor, Tensor], *, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Symmetric cross entropy of pictures and reports, in which equal reports are all right answers.
+    """Symmetric cross entropy of pictures and reports, with smoothed targets, in which several may belong.
 
-    The target of a picture is spread evenly over the reports that are equal to its own, less
-    ``label_smoothing``, which is spread over all; likewise that of a report.
+    Each positive stands in a softmax with the negatives alone, as in
+    :func:`echossl.objectives.picture_text.picture_text_loss`; a row is the mean over its positives. The
+    target is 1 less ``label_smoothing``, which is spread evenly over the positive and the negatives.
 
     Args:
         similarities: (n, n) of pictures with reports, over the temperature.
-        is_equal: (n, n) bool, whether two items have equal reports; symmetric, true on the diagonal.
+        pairs: of :func:`echossl.objectives.picture_text.pairs_of`, n x n each.
         label_smoothing: 0 to 1.
 
     Returns:
         Loss, and the share of pictures whose most similar report is a right answer.
     """
-    right = is_equal.float()
-    target = right / right.sum(1, keepdim=True) * (1 - label_smoothing) + label_smoothing / len(right)
-    loss = 0.5 * (F.cross_entropy(similarities, target) + F.cross_entropy(similarities.T, target))
-    best = similarities.detach().argmax(1, keepdim=True)
-    return loss, right.gather(1, best).mean()
+    positives, candidates = pairs
+    negatives = candidates & ~positives
+    forth = _row_losses(similarities, positives, negatives, label_smoothing).mean()
+    back = _row_losses(similarities.T, positives.T, negatives.T, label_smoothing).mean()
+    best = similarities.detach().masked_fill(~candidates, -torch.inf).argmax(1, keepdim=True)
+    return (forth + back) / 2, positives.gather(1, best).float().mean()
+
+
+def _row_losses(logits: Tensor, positives: Tensor, negatives: Tensor, smoothing: float) -> Tensor:
+    """The mean over each row's positives: (n,)."""
+    others = logits.masked_fill(~negatives, -torch.inf).logsumexp(1, keepdim=True)
+    whole = torch.logaddexp(logits, others)  # of each positive with the negatives
+    mean = (logits + (logits * negatives).sum(1, keepdim=True)) / (1 + negatives.sum(1, keepdim=True))
+    losses = whole - (1 - smoothing) * logits - smoothing * mean
+    return (losses * positives).sum(1) / positives.sum(1)
 
 
 def draw_others(similarities: Tensor, is_allowed: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:

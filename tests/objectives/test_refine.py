@@ -86,12 +86,18 @@ def test_contrast_takes_equal_reports_as_right() -> None:
     with torch.no_grad():
         loss, metrics = objective(encoder, batch())
         rows = objective.similarities(objective.read(encoder, batch()))
-    target = torch.full((6, 6), 0.2 / 6)
-    for item in range(6):
-        right = [1, 2] if item in (1, 2) else [item]
-        for other in right:
-            target[item, other] += 0.8 / len(right)
-    expected = -0.5 * ((target * rows.log_softmax(1)).sum() + (target * rows.T.log_softmax(1)).sum()) / 6
+    losses = []
+    for values in (rows, rows.T):
+        for item in range(6):
+            right = [1, 2] if item in (1, 2) else [item]
+            same_patient = {4, 5} if item in (4, 5) else set()
+            wrong = [other for other in range(6) if other not in {*right, *same_patient}]
+            each = []
+            for answer in right:
+                logits = values[item, [answer, *wrong]].log_softmax(0)
+                each.append(-0.8 * logits[0] - 0.2 * logits.mean())
+            losses.append(torch.stack(each).mean())
+    expected = torch.stack(losses).mean()
     torch.testing.assert_close(loss, expected)
     assert set(metrics) == {"contrast", "contrast_accuracy", "contrast_temperature", "cut_share"}
 
