@@ -41,6 +41,8 @@ def picture(browser: Browser, page: Path, out: Path, parts: list[str]) -> None:
     for name, width in (("desktop", DESKTOP_PIXELS), ("phone", PHONE_PIXELS)):
         browser.open(page, width=width)
         time.sleep(0.3)
+        if lacking := [part for part in parts if browser.run(f"!document.getElementById({part!r})")]:
+            sys.exit(f"{page}: no element {', '.join(lacking)}; found {', '.join(identifiers(browser))}")
         save(out / f"{name}.png", whole(browser))
         for part in parts:
             save(out / f"{name}-{part}.png", one(browser, part))
@@ -52,6 +54,10 @@ def picture(browser: Browser, page: Path, out: Path, parts: list[str]) -> None:
         out / "print.pdf",
         browser.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"],
     )
+
+
+def identifiers(browser: Browser) -> list[str]:
+    return browser.run("[...document.querySelectorAll('section[id], h3[id]')].map(one => one.id)")
 
 
 def whole(browser: Browser) -> str:

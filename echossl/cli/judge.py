@@ -207,8 +207,10 @@ def report(
 
     config = settings(ReportConfig, words)
 
-    from echossl.study.report import checklist_of, report_of
+    from echossl.study.report import checklist_of, refuse_checklist, report_of
 
+    if checklist:
+        refuse_checklist(path)
     columns = TableColumns(patient=patient, study=study, split=split, label=column, score=score)
     page = report_of(path, config, out=out, columns=columns, validation=validation)
     typer.echo(f"report: {page}")

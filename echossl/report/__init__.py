@@ -3,7 +3,7 @@
 from echossl.report.gallery import Belief, BeliefLine, CheckLine, SaliencyEntry, outcome_of
 from echossl.report.lines import BudgetLine, DifferenceLine, ResultLine, RocLine, TestSet, TrainingCurve
 from echossl.report.page import Judged, ReportPage
-from echossl.report.render import write_report
+from echossl.report.render import source_of, write_report
 
 __all__ = [
     "Belief",
@@ -19,5 +19,6 @@ __all__ = [
     "TestSet",
     "TrainingCurve",
     "outcome_of",
+    "source_of",
     "write_report",
 ]

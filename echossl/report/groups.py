@@ -8,6 +8,7 @@ from scipy import stats
 
 from echossl.evaluation import format_interval
 from echossl.evaluation.assessment import Assessment, Correlation, GradeScores, PointResult
+from echossl.evaluation.summary import Summary
 from echossl.report.forest import forest
 from echossl.report.marks import MARKERS, dash
 from echossl.report.svg import INK, MUTED, PAPER, WIDTH_INCHES, arm_colour, figure_style, to_svg
@@ -100,6 +101,27 @@ def correlation_figure(found: Correlation, name: str) -> str:
         text = f"Score against {found.column} of {found.studies} studies of {found.patients} patients. "
         told = f"Spearman's correlation {format_interval(found.spearman)}."
         return to_svg(figure, name=name, alternative=text + told)
+
+
+def agreement_figure(one: Summary, name: str) -> str:
+    """Predicted against measured numbers with the limits of agreement, as an SVG element."""
+    with figure_style():
+        figure = Figure(figsize=(WIDTH_INCHES, WIDTH_INCHES), layout="constrained")
+        axes = figure.subplots()
+        measured, predicted = np.array(one.measured), np.array(one.predicted)
+        ends = np.array([min(measured.min(), predicted.min()), max(measured.max(), predicted.max())])
+        axes.plot(ends, ends, color=MUTED, linewidth=1.2, linestyle="dashed")
+        for limit in ("lower_limit", "upper_limit"):
+            axes.plot(ends, ends + one.figures[limit].value, color=MUTED, linewidth=1.2, linestyle="dotted")
+        axes.plot(measured, predicted, ".", color=arm_colour(0), markersize=6, alpha=0.7)
+        axes.set(xlabel=f"measured {one.column.replace('_', ' ')}", ylabel="predicted")
+        axes.set_aspect("equal")
+        axes.grid()
+        text = (
+            f"Predicted against measured {one.column} of {one.studies} {one.unit}. Mean absolute error "
+            f"{format_interval(one.figures['mae'])}, R2 {format_interval(one.figures['r2'])}."
+        )
+        return to_svg(figure, name=name, alternative=text)
 
 
 def _violin(axes: Axes, place: int, scores: Floats) -> None:

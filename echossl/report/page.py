@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from echossl.evaluation import Difference
 from echossl.evaluation.assessment import Assessment
+from echossl.evaluation.summary import Summary
 from echossl.report.gallery import OUTCOMES, Belief, CheckLine, Outcome, SaliencyEntry
 from echossl.report.lines import BudgetLine, DifferenceLine, ResultLine, RocLine, TestSet, TrainingCurve
 
@@ -41,6 +42,7 @@ class ReportPage:
         roc_fraction: label fraction of the curves.
         roc: one curve per arm.
         judged: single scores, each with its curves, tables and subgroups.
+        summaries: what is said of classes, grades, several findings and measurements, each with its table.
         training: curves of the trainings.
         budget: what the labels cost.
         saliency: studies with their maps.
@@ -50,6 +52,7 @@ class ReportPage:
         missing: what the page could show and does not, and what would bring it.
         limits: what the figures do not show.
         environment: versions and machine, label and value.
+        source: the table that the page is of, so that it is not overwritten by that of another; or empty.
     """
 
     title: str
@@ -64,6 +67,7 @@ class ReportPage:
     roc_fraction: float | None = None
     roc: list[RocLine] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
+    summaries: list[Summary] = field(default_factory=list)
     training: list[TrainingCurve] = field(default_factory=list)
     budget: list[BudgetLine] = field(default_factory=list)
     saliency: list[SaliencyEntry] = field(default_factory=list)
@@ -73,6 +77,7 @@ class ReportPage:
     missing: list[tuple[str, str]] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     environment: list[tuple[str, str]] = field(default_factory=list)
+    source: str = ""
 
     @property
     def arms(self) -> list[str]:

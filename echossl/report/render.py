@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import re
+from html import unescape
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,6 +20,9 @@ from echossl.report.words import FILTERS
 
 FOLDER = Path(__file__).parent
 FILM_KILOBYTES = 300
+SOURCE = re.compile('<meta name="echossl-source" content="([^"]*)">')
+# the source stands within the first characters of a page
+HEAD = 4000
 Drawn = dict[str, Markup]
 
 
@@ -32,9 +37,18 @@ def write_report(page: ReportPage, path: Path, *, film_kilobytes: int = FILM_KIL
     Raises:
         UserError: if there is no result, or a film or strip is not there.
     """
-    if not page.results and not page.judged:
+    if not page.results and not page.judged and not page.summaries:
         raise UserError(f"{path}: no result to report; finish at least one arm first")
     write_text(path, render(page, film_kilobytes=film_kilobytes))
+
+
+def source_of(path: Path) -> str:
+    """The table that a page was written of; empty of another page, and where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        found = SOURCE.search(file.read(HEAD))
+    return unescape(found[1]) if found else ""
 
 
 def render(page: ReportPage, *, film_kilobytes: int = FILM_KILOBYTES) -> str:
@@ -84,6 +98,9 @@ def _figures(page: ReportPage) -> dict[str, Markup | Drawn]:
         drawn[f"training{number}"] = _trusted(figures.training_figure(curve, number))
     for number, judged in enumerate(page.judged):
         drawn[f"judged{number}"] = _judged_figures(judged.assessment, f"judged{number}")
+    for number, summary in enumerate(page.summaries):
+        if summary.measured:
+            drawn[f"summary{number}"] = _trusted(groups.agreement_figure(summary, f"summary{number}"))
     return drawn
 
 

@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 
 from echossl.evaluation import Difference, Interval, format_p_value
 from echossl.evaluation.assessment import Assessment
+from echossl.evaluation.summary import Summary
 from echossl.report import marks
 from echossl.report.svg import NUM_ARM_COLOURS
 
@@ -26,6 +27,18 @@ NAMES = {
     "calibration_slope": "Slope",
     "brier": "Brier score",
     "ece": "Calibration error (ECE)",
+    "macro_auroc": "Macro AUROC (each class against the rest)",
+    "mean_auroc": "Mean AUROC of the findings",
+    "accuracy": "Accuracy",
+    "quadratic_kappa": "Quadratic kappa",
+    "concordance": "Concordance",
+    "mae": "Mean absolute error",
+    "r2": "R\N{SUPERSCRIPT TWO}",
+    "bias": "Bias (predicted minus measured)",
+    "lower_limit": "Lower limit of agreement",
+    "upper_limit": "Upper limit of agreement",
+    "pearson": "Pearson's correlation",
+    "spearman": "Spearman's correlation",
 }
 # paths of the markers of :data:`echossl.report.marks.MARKERS` within 14 x 14 pixels
 SHAPES = (
@@ -39,13 +52,37 @@ SHAPES = (
 )
 
 
-def full_name(name: str, judged: Assessment) -> str:
+def full_name(name: str, judged: Assessment | Summary) -> str:
     """The name of a figure with what it needs to be understood."""
+    if name.startswith("auroc_"):
+        return f"AUROC of {name.removeprefix('auroc_')}"
     if name == "partial_auroc":
         return f"Partial AUROC (specificity {100 * judged.config.partial_specificity:g} % up)"
     if name.endswith("_at_prevalence") and judged.config.prevalence is not None:
         return f"{name[:3].upper()} at a prevalence of {percent(judged.config.prevalence)}"
     return NAMES.get(name, name.replace("_", " "))
+
+
+def summary_title(one: Summary) -> str:
+    """Heading of a question that is no yes or no."""
+    columns = one.column.replace("_", " ")
+    return f"{'Findings together' if one.kind == 'findings' else columns}, split {one.split}"
+
+
+def leading_figure(one: Summary) -> str:
+    """The figure that stands for the others in the headline."""
+    return next(name for name in ("macro_auroc", "mean_auroc", "mae") if name in one.figures)
+
+
+def summary_counted(one: Summary) -> list[tuple[str, str]]:
+    """What the figures of a summary stand on, label and value."""
+    lines = [("Split", one.split), ("Patients", str(one.patients)), (one.unit.capitalize(), str(one.studies))]
+    if one.groups:
+        title = "Positive" if one.kind == "findings" else "Of each class"
+        lines.append((title, ", ".join(f"{count} {name}" for name, count in one.groups.items())))
+    if one.unlabelled:
+        lines.append(("Left out", f"{one.unlabelled} {one.unit} without a label"))
+    return lines
 
 
 def counted(judged: Assessment) -> list[tuple[str, str]]:
@@ -143,6 +180,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "counted": counted,
     "dashes": _dashes,
     "distinct": _distinct,
+    "leading_figure": leading_figure,
     "line_mark": _line_mark,
     "marker": _marker,
     "number": _number,
@@ -153,5 +191,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "share_cell": _share_cell,
     "signed": _signed,
     "signed_range": _signed_range,
+    "summary_counted": summary_counted,
+    "summary_title": summary_title,
     "words": full_name,
 }

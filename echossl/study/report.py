@@ -6,7 +6,7 @@ from pathlib import Path
 from echossl.config.report import ReportConfig
 from echossl.errors import UserError
 from echossl.evaluation.tables import TableColumns
-from echossl.report import ReportPage, write_report
+from echossl.report import ReportPage, source_of, write_report
 from echossl.report.checklists import write_checklist
 from echossl.study.demo import demo_page
 from echossl.study.folder_page import folder_page, is_study_folder
@@ -41,7 +41,13 @@ def report_of(
     """
     names = columns or TableColumns()
     target = out or (path if path.is_dir() else path.parent) / PAGE_NAME
-    write_report(_page(path, config, names, validation), target, film_kilobytes=config.film_kilobytes)
+    page = _page(path, config, names, validation)
+    if out is None and page.source and source_of(target) not in {"", page.source}:
+        raise UserError(
+            f"{target}: is the report of {source_of(target)}; name another file for that of {path.name} "
+            "with -o"
+        )
+    write_report(page, target, film_kilobytes=config.film_kilobytes)
     return target
 
 
@@ -51,11 +57,16 @@ def checklist_of(path: Path, config: ReportConfig, page: Path) -> Path:
     Raises:
         UserError: if the path is no such run: a table or a study has not its records.
     """
+    refuse_checklist(path)
+    return write_checklist(path, page.parent / "checklist.md", config)
+
+
+def refuse_checklist(path: Path) -> None:
+    """Raise UserError where there are no records to fill a checklist from."""
     if not path.is_dir() or _command(path) != "finetune":
         raise UserError(
             f"{path}: a checklist is filled from a finetune run; give its folder, such as a cell's"
         )
-    return write_checklist(path, page.parent / "checklist.md", config)
 
 
 def _page(path: Path, config: ReportConfig, names: TableColumns, validation: Path | None) -> ReportPage:

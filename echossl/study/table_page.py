@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from echossl.config.report import ReportConfig
-from echossl.errors import UserError
 from echossl.evaluation.assessment import Assessment
 from echossl.evaluation.files import evaluate_file
+from echossl.evaluation.summary import Summary
 from echossl.evaluation.tables import TableColumns, read_manifest_table
 from echossl.report import Judged, ReportPage
 
@@ -22,7 +22,7 @@ NOT_IN_A_TABLE = (
 def table_page(
     path: Path, config: ReportConfig, *, columns: TableColumns, validation: Path | None = None
 ) -> ReportPage:
-    """Judge every yes or no of a table on every split.
+    """Judge every question of a table on every split.
 
     Args:
         path: the table.
@@ -31,28 +31,25 @@ def table_page(
         validation: predictions for the validation split, if they are in another table.
 
     Raises:
-        UserError: if the table is wrong or asks no question of yes or no.
+        UserError: if the table is wrong or asks no question.
     """
     manifest = None if config.manifest is None else read_manifest_table(config.manifest, columns)
     found = evaluate_file(path, config, columns=columns, manifest=manifest, validation=validation)
-    every = [one for one in found if isinstance(one, Assessment)]
+    said = [one for one in found if isinstance(one, Assessment) or one.kind != "left_out"]
     # the validation split is there to fix thresholds on; alone it is what the reader wants judged
-    answers = [one for one in every if one.split != config.validation_split] or every
-    if not answers:
-        raise UserError(f"{path}: asks no question of yes or no, which the page is for; see echossl evaluate")
+    shown = [one for one in said if one.split != config.validation_split] or said
+    answers = [one for one in shown if isinstance(one, Assessment)]
     judged = [Judged(f"{one.column.replace('_', ' ')}, split {one.split}", "", one) for one in answers]
-    summaries = [one for one in found if not isinstance(one, Assessment)]
-    others = [one.column for one in summaries if one.kind != "left_out"]
-    left_out = [one for one in summaries if one.kind == "left_out"]
+    left_out = [one for one in found if isinstance(one, Summary) and one.kind == "left_out"]
     missing = [("Label budget, training curves, saliency, environment of the training", NOT_IN_A_TABLE)]
     missing += [(f"{one.column}, split {one.split}", one.notes[0]) for one in left_out]
-    if others:
-        missing.append((f"Figures over {', '.join(others)}", "echossl evaluate prints them"))
     return ReportPage(
         title=config.title or path.stem.replace("_", " "),
         lead=f"Scores of {path.name}, judged by study with intervals over patients.",
-        what_was_run=[("Table", str(path)), ("Intervals", answers[0].definition)],
+        what_was_run=[("Table", str(path)), ("Intervals", shown[0].definition)],
+        source=path.name,
         judged=judged,
+        summaries=[one for one in shown if isinstance(one, Summary)],
         missing=missing,
         limits=LIMITS,
     )
