@@ -221,6 +221,10 @@ class MaskedConfig(Config):
         return self
 
 
+# all slots together
+STUDY = "study"
+
+
 class TripartiteConfig(Config):
     """Pictures of each view or side, and of the study, agree with its report (RET-CLIP, arXiv 2405.14137)."""
 
@@ -248,8 +252,11 @@ class TripartiteConfig(Config):
 
     @model_validator(mode="after")
     def _slots_differ(self) -> "TripartiteConfig":
-        if len({slot.strip().casefold() for slot in self.slots}) < len(self.slots) or "" in self.slots:
+        plain = {slot.strip().casefold() for slot in self.slots}
+        if len(plain) < len(self.slots) or "" in plain:
             raise ValueError(f"slots are {list(self.slots)}; give different ones, as in [L, R]")
+        if STUDY in plain:
+            raise ValueError(f"slots: {STUDY} is the name of all of them together; call this one otherwise")
         return self
 
 

@@ -7,9 +7,9 @@ from pydantic import Field, field_validator
 from echossl.config.base import Config
 from echossl.config.data import DataConfig
 from echossl.config.evaluation import BootstrapConfig
+from echossl.config.objective import STUDY
 from echossl.config.training import HardwareConfig
 
-STUDY = "study"
 # classes of a column of 0 and 1
 NEGATIVE, POSITIVE = "negative", "positive"
 Sentences = tuple[str, ...]

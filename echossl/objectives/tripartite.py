@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from echossl.config.objective import TripartiteConfig
+from echossl.config.objective import STUDY, TripartiteConfig
 from echossl.data.clips import Batch
 from echossl.distributed import rank
 from echossl.encoders import Encoder
@@ -119,7 +119,7 @@ class Tripartite(PartwiseObjective):
         pictures, texts = everywhere.chunk(2, dim=1)
         losses: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
-        for place, name in enumerate((*self.slots, "study")):
+        for place, name in enumerate((*self.slots, STUDY)):
             loss, accuracy = picture_text_loss(
                 pictures[:, place],
                 texts[:, place],

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from echossl.adapt.embed import embed
-from echossl.config.zeroshot import STUDY, AlignedConfig
+from echossl.config.objective import STUDY
+from echossl.config.zeroshot import AlignedConfig
 from echossl.data.store import ClipStore
 from echossl.data.study_sampler import slot_places
 from echossl.encoders.files import load_encoder

@@ -46,6 +46,8 @@ def test_sister_trap_09_settings_without_effect_are_refused(tmp_path: Path) -> N
     assert "did you mean slots" in refused(settings_of(objectives=[unknown]), tmp_path)
     equal = {"name": "tripartite", "slots": ["L", "l"]}
     assert "give different ones" in refused(settings_of(objectives=[equal]), tmp_path)
+    whole = {"name": "tripartite", "slots": ["L", "Study"]}
+    assert "name of all of them together" in refused(settings_of(objectives=[whole]), tmp_path)
     both = [{"name": "tripartite"}, {"name": "contrastive"}]
     assert "leave one out" in refused(settings_of(objectives=both), tmp_path)
     alone = settings_of(objectives=[{"name": "contrastive"}], report_column="befund")
