@@ -1,5 +1,6 @@
 """``index.html`` of a prediction: one file that needs no network."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from echossl.data.labels import describe
 from echossl.predict.pictures import Drawn, method_title
 from echossl.predict.results import RESEARCH_USE, Findings, predictions_table
 from echossl.predict.videos import note_of
+from echossl.report.films import small_film
 from echossl.report.pictured import data_url
 from echossl.report.render import FOLDER as REPORT_FOLDER
 
@@ -76,7 +78,8 @@ def _studies(found: Findings, folder: Path) -> list[dict[str, Any]]:
 
 def _figures(found: Findings, row: pd.Series) -> list[tuple[str, str]]:
     task, calibration = found.model.task, found.calibration
-    lines = [(name, _number(row[name])) for name in task.score_names]
+    unit = " (log odds)" if found.model.is_binary else ""
+    lines = [(f"{name}{unit}", _number(row[name])) for name in task.score_names]
     probability = f"{task.column}_probability"
     if probability in row:
         lines.append(("Calibrated probability", f"{100 * row[probability]:.0f} %"))
@@ -104,9 +107,12 @@ def _videos(found: Findings, study: str) -> list[dict[str, str]]:
 
 
 def _picture(one: Drawn, folder: Path) -> dict[str, str]:
+    # as they are: the whole folder is on this machine, and the films are small
+    film = small_film(folder / one.film, most_bytes=sys.maxsize)
     return {
         "name": Path(one.path).name,
-        "film": data_url((folder / one.film).read_bytes(), "video/mp4"),
+        "film": data_url(film.content, "video/mp4"),
+        "poster": data_url(film.poster, "image/jpeg"),
         "strip": data_url((folder / one.strip).read_bytes(), "image/png"),
     }
 

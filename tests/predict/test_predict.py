@@ -110,6 +110,9 @@ def test_the_page_needs_no_network_and_says_what_it_is_for(predicted) -> None:
     assert "https://" not in html
     assert html.count("<video") == len(predicted.result["studies"])
     assert html.count("<img alt=") == html.count("<img")
+    # a player shows its film before it is played
+    assert html.count(' poster="data:image/jpeg;base64,') == html.count("<video")
+    assert "severe_as_score (log odds)" in html
     assert "Uncalibrated" in html
 
 
