@@ -4,8 +4,9 @@
 # four findings before and after. Restartable: what is finished is not done again.
 #   bash experiments/sisters/refine.sh                  about 15 minutes on one core
 #   SMALL=1 OUT=DIR bash experiments/sisters/refine.sh  seconds, to see that it works; its figures say nothing
-# DATA, OUT, RESULTS, SEEDS, NPROC and START (an encoder file or run folder of echossl in place of the encoders that
-# it trains; the network in refine*.yaml has to be that of the file) come from the environment.
+# DATA (a folder with manifest.csv and store in place of the phantom), OUT, RESULTS, SEEDS, NPROC and START (an encoder
+# file or run folder of echossl in place of the encoders that it trains; the network in refine*.yaml has to be that of
+# the file) come from the environment.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -26,13 +27,15 @@ if [ "${SMALL:-0}" = 1 ]; then
   probe=("fractions=[0.3,1.0]" "draws=2" "bootstrap.resamples=100" "hardware.device=cpu")
 fi
 
-"$ECHOSSL" phantom "$DATA/phantom" --patients "$patients" --seed 4107 "containers=[png]" "videos_per_study=[2,2]" \
-  "view=valve" "image_height=[96,112]" "reports.typos=0.01" "findings.assessed=0.8" "workers=$NPROC"
-if [ ! -f "$DATA/manifest.csv" ]; then
-  "$ECHOSSL" index phantom "$DATA/phantom" --out "$DATA/manifest.csv" --stratify severe_as --seed 4107 \
-    --split train=0.6 --split val=0.1 --split test=0.3
+if [ ! -f "$DATA/manifest.csv" ] || [ ! -d "$DATA/store" ] || [ -d "$DATA/phantom" ]; then
+  "$ECHOSSL" phantom "$DATA/phantom" --patients "$patients" --seed 4107 "containers=[png]" "view=valve" \
+    "videos_per_study=[2,2]" "image_height=[96,112]" "reports.typos=0.01" "findings.assessed=0.8" "workers=$NPROC"
+  if [ ! -f "$DATA/manifest.csv" ]; then
+    "$ECHOSSL" index phantom "$DATA/phantom" --out "$DATA/manifest.csv" --stratify severe_as --seed 4107 \
+      --split train=0.6 --split val=0.1 --split test=0.3
+  fi
+  "$ECHOSSL" prepare "manifest=$DATA/manifest.csv" "out=$DATA/store" "size=$size" "workers=$NPROC"
 fi
-"$ECHOSSL" prepare "manifest=$DATA/manifest.csv" "out=$DATA/store" "size=$size" "workers=$NPROC"
 
 paths=("data.manifest=$DATA/manifest.csv" "data.store=$DATA/store")
 for seed in $SEEDS; do

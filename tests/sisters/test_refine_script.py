@@ -59,11 +59,15 @@ def test_a_finished_script_does_nothing_twice(
     assert said.partition("# Refinement")[2] == again.partition("# Refinement")[2]
 
 
-def test_an_encoder_that_is_given_is_refined(
+def test_an_encoder_and_data_that_are_given_are_taken(
     finished: tuple[Path, str], warm_programs: dict[str, str], tmp_path: Path
 ) -> None:
     out, _ = finished
-    given = out / "start-seed0" / "encoder.safetensors"
-    said = run_script(tmp_path, warm_programs, START=str(given), DATA=str(out / "data"), SEEDS="5")
-    assert (tmp_path / "start-seed5").resolve() == given
+    given, data = out / "start-seed0" / "encoder.safetensors", tmp_path / "data"
+    data.mkdir()
+    for name in ("manifest.csv", "store"):
+        (data / name).symlink_to(out / "data" / name)
+    said = run_script(tmp_path / "out", warm_programs, START=str(given), DATA=str(data), SEEDS="5")
+    assert (tmp_path / "out" / "start-seed5").resolve() == given
+    assert sorted(path.name for path in data.iterdir()) == ["manifest.csv", "store"]
     assert "| severe_as |" in said
