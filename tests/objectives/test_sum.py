@@ -9,16 +9,19 @@ from echossl.config.objective import (
     FrameOrderConfig,
     MoCoConfig,
     ObjectiveConfig,
+    TripartiteConfig,
     VICRegConfig,
 )
+from echossl.config.training import PretrainConfig
 from echossl.config.video import ClipConfig
 from echossl.data.clips import Batch
 from echossl.encoders import Encoder, EncoderMetadata, build_encoder
 from echossl.errors import ConfigError, UserError
-from echossl.objectives import OBJECTIVES, build_objectives
+from echossl.objectives import OBJECTIVES, REPORT_OBJECTIVES, build_objectives
 
 CONTRASTIVE = ContrastiveConfig(weight=2.0, positives="two_clips")
 FRAME_ORDER = FrameOrderConfig(weight=0.25)
+RUN = {"data": {"manifest": "m.csv", "store": "store"}, "out": "out"}
 
 
 @pytest.fixture
@@ -73,10 +76,17 @@ def test_an_objective_named_twice_is_refused() -> None:
 
 def test_every_objective_of_the_settings_can_be_built() -> None:
     kinds = get_args(get_args(ObjectiveConfig)[0])
-    assert set(OBJECTIVES) == {kind.model_fields["name"].default for kind in kinds}
+    assert {*OBJECTIVES, *REPORT_OBJECTIVES} == {kind.model_fields["name"].default for kind in kinds}
     for kind in kinds:
-        part = build_objectives([kind()], 8).parts[kind().name]
-        assert type(part).__name__ == OBJECTIVES[kind().name].__name__
+        name = kind().name
+        reports = ["Normal aortic valve."] if name in REPORT_OBJECTIVES else None
+        part = build_objectives([kind()], 8, reports=reports).parts[name]
+        assert type(part).__name__.lower() == name.replace("_", "")  # VICReg is vicreg
+        assert (
+            part.reads_reports == PretrainConfig.model_validate(RUN | {"objectives": [kind()]}).reads_reports
+        )
+    with pytest.raises(ValueError, match="objective tripartite reads reports"):
+        build_objectives([TripartiteConfig()], 8)
 
 
 def test_parts_that_want_different_pairs_are_refused() -> None:

@@ -2,25 +2,18 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 LABELS = {"severe_as", "left_atrial_enlargement", "left_ventricular_hypertrophy", "pericardial_effusion"}
 
 
-@pytest.mark.slow
-def test_the_script_runs_and_prints_its_table(tmp_path: Path) -> None:
-    program = tmp_path / "echossl"
-    program.write_text(f'#!/usr/bin/env bash\nexec {sys.executable} -m echossl "$@"\n')
-    program.chmod(0o755)
-    own = {"SMALL": "1", "NPROC": "2", "OUT": str(tmp_path / "out"), "ECHOSSL": str(program)}
+def test_the_script_runs_and_prints_its_table(warm_programs: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", str(EXPERIMENTS / "sisters" / "tripartite.sh")],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHON": sys.executable} | own,
+        env=os.environ | warm_programs | {"OUT": str(tmp_path / "out")},
         capture_output=True,
         text=True,
         timeout=300,
