@@ -13,7 +13,7 @@ PYTHON=${PYTHON:-.venv/bin/python}
 OUT=${OUT:-runs/sisters/tripartite}
 NPROC=${NPROC:-1}
 SISTERS=experiments/sisters
-patients=() size=48 share=0.69 training=() probing=()
+patients=() size=40 share=0.69 training=() probing=()
 SEEDS=${SEEDS:-"0 1 2"}
 if [ "${SMALL:-0}" = 1 ]; then
   SEEDS=0 size=32 share=0.5
