@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from echossl.config.encoder import Compact3DConfig, MViTConfig, Swin3DConfig
+from echossl.config.encoder import Compact3DConfig, MViTConfig, Swin3DConfig, ViTConfig
 from echossl.config.saliency import RolloutSettings
 from echossl.config.video import ClipConfig
 from echossl.encoders import build_encoder
@@ -11,7 +11,7 @@ from echossl.encoders.base import EncoderMetadata
 from echossl.errors import UserError
 from echossl.saliency.methods import saliency_map
 from echossl.saliency.methods.attention import attentions
-from echossl.saliency.methods.rollout import _input_grids, _multiscale, _windows
+from echossl.saliency.methods.rollout import _input_grids, _multiscale, _plain, _windows
 
 
 def _encoder(architecture, num_frames: int, size: int):
@@ -28,6 +28,14 @@ def _encoder(architecture, num_frames: int, size: int):
 def multiscale():
     torch.set_num_threads(1)
     return _encoder(MViTConfig(), 4, 32), torch.rand(2, 1, 4, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    torch.set_num_threads(1)
+    return _encoder(ViTConfig(width=32, depth=2, heads=2, patch=8, patch_frames=2), 4, 32), torch.rand(
+        2, 1, 4, 32, 32
+    )
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +147,68 @@ def slow_windows(flow, attention, module):
     return out
 
 
-@pytest.mark.parametrize("kind", ["multiscale", "windows"])
+class _LinearPath:
+    """A slow pass of a plain transformer, token by token, that hands its attention over as matrices."""
+
+    def __init__(self, encoder) -> None:
+        self.encoder = encoder
+
+    def matrices(self, clip) -> list[np.ndarray]:
+        """(tokens, tokens) of each block, the mean over its heads, by plain loops."""
+        encoder, found = self.encoder, []
+        tokens = [encoder.cls_token[0, 0] + encoder.pos_embed[0, 0]]
+        tokens += list(encoder.reg_token[0]) if encoder.registers else []
+        tokens = torch.stack([*tokens, *encoder._patches(encoder.normalised(clip[None]))[0]])
+        for block in encoder.blocks:
+            heads, dim = block.attn.heads, tokens.shape[1]
+            parts = block.attn.qkv(block.norm1(tokens)).reshape(len(tokens), 3, heads, dim // heads)
+            matrix, mixed = np.zeros((len(tokens), len(tokens))), torch.zeros_like(tokens)
+            for head in range(heads):
+                query, key, value = (parts[:, part, head] for part in range(3))
+                for place in range(len(tokens)):
+                    energies = torch.stack([query[place] @ one for one in key]) / (dim // heads) ** 0.5
+                    weights = torch.softmax(energies, dim=0)
+                    matrix[place] += weights.numpy() / heads
+                    columns = slice(head * (dim // heads), (head + 1) * (dim // heads))
+                    mixed[place, columns] = weights @ value
+            found.append(matrix)
+            tokens = tokens + block.attn.proj(mixed)
+            tokens = tokens + block.mlp(block.norm2(tokens))
+        return found
+
+
+@pytest.mark.parametrize("pooling", ["class_token", "mean"])
+@pytest.mark.parametrize("registers", [0, 2])
+def test_plain_rollout_is_the_product_of_the_blocks_matrices(pooling: str, registers: int) -> None:
+    settings = ViTConfig(
+        width=16, depth=3, heads=2, patch=8, patch_frames=2, pooling=pooling, registers=registers
+    )
+    encoder, clips = _encoder(settings, 4, 16), torch.rand(2, 1, 4, 16, 16)
+    first, maps = 1 + registers, _plain(encoder, clips, 0.3)
+    assert maps.shape == (2, 2, 2, 2)
+    for clip, own in zip(clips, maps, strict=True):
+        with torch.no_grad():
+            matrices = _LinearPath(encoder).matrices(clip)
+        product = np.eye(first + 8)
+        for matrix in matrices:
+            product = (0.3 * np.eye(first + 8) + 0.7 * matrix) @ product
+        row = product[0] if pooling == "class_token" else product[first:].mean(axis=0)
+        assert np.allclose(own.flatten().numpy(), row[first:], atol=1e-6)
+        assert own.sum() < 1
+        assert own.std() > 1e-4
+
+
+def test_without_any_preference_every_token_counts_alike() -> None:
+    encoder = _encoder(
+        ViTConfig(width=16, depth=1, heads=2, patch=8, patch_frames=1, pooling="class_token"), 1, 32
+    )
+    nn.init.zeros_(encoder.blocks[0].attn.qkv.weight)
+    even = _plain(encoder, torch.rand(1, 1, 1, 32, 32), 0.0)
+    # 16 patches and the class token, whose share comes from no place
+    assert torch.allclose(even, torch.full_like(even, 1 / 17))
+
+
+@pytest.mark.parametrize("kind", ["multiscale", "windows", "plain"])
 def test_map_has_the_clips_size_and_ignores_the_head(kind: str, request) -> None:
     encoder, clips = request.getfixturevalue(kind)
     maps = [saliency_map(encoder, nn.Linear(encoder.dim, 1), clips, RolloutSettings()) for _ in range(2)]
@@ -158,5 +227,7 @@ def test_networks_without_attention_and_layers_are_refused(multiscale) -> None:
     ):
         saliency_map(encoder, head, clips, RolloutSettings(), layer="network.blocks.2")
     other = _encoder(Compact3DConfig(width=4), 4, 32)
-    with pytest.raises(UserError, match=r"found an encoder compact3d, .* expected mvit_v2_s or swin3d_t"):
+    with pytest.raises(
+        UserError, match=r"found an encoder compact3d, .* expected mvit_v2_s, swin3d_t or vit"
+    ):
         saliency_map(other, nn.Linear(32, 1), clips, RolloutSettings())

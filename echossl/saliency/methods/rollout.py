@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from echossl.config.saliency import RolloutSettings
 from echossl.encoders.base import Encoder
 from echossl.encoders.torchvision_networks import MViT, Swin3D
+from echossl.encoders.vit import VisionTransformer
 from echossl.errors import UserError
 from echossl.saliency.methods.attention import attentions
 from echossl.saliency.methods.layers import INPUT
@@ -29,7 +30,7 @@ def attention_rollout(score: Score, clips: Tensor, settings: RolloutSettings) ->
     """Share of a clip's vector that comes from each place.
 
     Args:
-        score: of an encoder ``mvit_v2_s`` or ``swin3d_t``; its layer is that of no block, ``input``.
+        score: of an encoder ``mvit_v2_s``, ``swin3d_t`` or ``vit``; its layer is that of no block, ``input``.
         clips: (batch, channels, frames, height, width) in 0..1.
         settings: share of the residual way.
 
@@ -48,13 +49,33 @@ def attention_rollout(score: Score, clips: Tensor, settings: RolloutSettings) ->
             patches = _multiscale(encoder, clips, settings.residual)
         case Swin3D() as encoder:
             patches = _windows(encoder, clips, settings.residual)
+        case VisionTransformer() as encoder:
+            patches = _plain(encoder, clips, settings.residual)
         case _:
             name = score.encoder.metadata.architecture.name
             raise UserError(
                 f"attention_rollout: found an encoder {name}, in which there is no attention to follow; "
-                "expected mvit_v2_s or swin3d_t, take another method"
+                "expected mvit_v2_s, swin3d_t or vit, take another method"
             )
     return to_clip_size(patches, clips)
+
+
+def _plain(encoder: VisionTransformer, clips: Tensor, residual: float) -> Tensor:
+    """Shares of the patches (batch, t', h', w') of a transformer in which all tokens look at all others.
+
+    The vector is the class token or the mean of the patches. What stays with the class token or with
+    registers, which begin alike for every clip, comes from no place.
+    """
+    found, first = attentions(encoder, clips), 1 + encoder.registers
+    shares = torch.zeros(found[-1].shape[:2], device=clips.device)
+    if encoder.class_token:
+        shares[:, 0] = 1
+    else:
+        shares[:, first:] = 1 / (shares.shape[1] - first)
+    for attention in reversed(found):
+        attended = torch.einsum("bq,bqk->bk", shares, attention)
+        shares = residual * shares + (1 - residual) * attended
+    return shares[:, first:].reshape(len(clips), *encoder.grid(clips.shape[2:]))
 
 
 def _multiscale(encoder: MViT, clips: Tensor, residual: float) -> Tensor:
