@@ -59,6 +59,7 @@ def attentions(encoder: Encoder, clips: Tensor) -> list[Tensor]:
             queries, keys), or whose attentions are fused, without mask or dropout.
         clips: (batch, channels, frames, height, width) in 0..1.
     """
-    with torch.no_grad(), _Attentions() as attended:
+    attended = _Attentions()
+    with torch.no_grad(), attended:
         encoder(clips)
     return attended.found
