@@ -1,7 +1,7 @@
 """Settings of pre-training, and what it shares with adaptation."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from echossl.config.logging import WandbConfig
 from echossl.config.monitors import MonitorConfig
 from echossl.config.objective import ContrastiveConfig, ObjectiveConfig
 from echossl.config.video import ClipConfig, GreyValues
+
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class AugmentConfig(Config):
@@ -90,6 +92,11 @@ class OptimiserConfig(Config):
     learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate.")
     weight_decay: float = Field(0.05, ge=0, description="Weight decay; not on biases and norms.")
     warmup_steps: int = Field(30, ge=0, description="Updates over which the learning rate rises from 0.")
+    betas: tuple[Share, Share] = Field(
+        (0.9, 0.999),
+        description="How much of the running means of the gradient and of its square stays at each update; "
+        "published for masked pre-training: 0.9 and 0.95.",
+    )
 
 
 class HardwareConfig(Config):

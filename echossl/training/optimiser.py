@@ -52,4 +52,4 @@ def optimiser_of(groups: list[dict[str, object]], config: OptimiserConfig) -> to
     """AdamW or Adam on groups of parameters; see :func:`build_optimiser`."""
     kind: type[torch.optim.Adam] = torch.optim.Adam if config.algorithm == "adam" else torch.optim.AdamW
     # one pass over all weights; should not affect results, only speed
-    return kind(groups, lr=config.learning_rate, fused=True)
+    return kind(groups, lr=config.learning_rate, betas=config.betas, fused=True)

@@ -34,6 +34,19 @@ def test_edge_lengths() -> None:
     assert OptimiserConfig().learning_rate <= 5e-3  # trap 19: Adam at 0.1
 
 
+def test_betas_are_those_of_the_settings() -> None:
+    """Two updates with gradients 1 and 3: the formula of Adam (arXiv 1412.6980), algorithm 1."""
+    module = nn.Linear(1, 1, bias=False)
+    start = module.weight.item()
+    config = OptimiserConfig(learning_rate=0.01, weight_decay=0, betas=(0.5, 0.8))
+    optimiser = build_optimiser(module, config)
+    for gradient in (1.0, 3.0):
+        module.weight.grad = torch.full((1, 1), gradient)
+        optimiser.step()
+    mean, square = (0.25 * 1 + 0.5 * 3) / (1 - 0.5**2), (0.16 * 1 + 0.2 * 9) / (1 - 0.8**2)
+    assert module.weight.item() == pytest.approx(start - 0.01 - 0.01 * mean / math.sqrt(square), abs=1e-6)
+
+
 def test_biases_and_norms_do_not_decay() -> None:
     module = network()
     decaying, others = parameter_groups(module, 0.05)
