@@ -173,10 +173,24 @@ def findings_lines(comparisons: Sequence[FindingsComparison]) -> list[str]:
     if not comparisons:
         return []
     config, lines = comparisons[0].config, []
+    judged = [one for one in comparisons if one.metric in config.family]
+    parts: dict[str, list[str]] = {
+        "metrics": [one.metric for one in judged],
+        "findings": [row.name for one in judged for row in one.findings],
+        "splits": [one.split for one in judged],
+        "pairs": [" - ".join(one.arms) for one in judged],
+        "data sets": [one.data_set for one in judged if one.data_set],
+    }
     for what, family in zip(("findings", "means"), comparisons[0].families, strict=True):
-        if family:
-            name = CORRECTIONS[config.correction]
-            lines.append(f"{name} over the family of {what}, {len(family)} differences: {'; '.join(family)}")
-        else:
+        if not family:
             lines.append(f"fewer than two differences in the family of {what}: no p is adjusted")
+            continue
+        # the names of all members would fill a page
+        said = "; ".join(
+            f"{name}: {', '.join(dict.fromkeys(values))}"
+            for name, values in parts.items()
+            if values and (name, what) != ("findings", "means")
+        )
+        correction = CORRECTIONS[config.correction]
+        lines.append(f"{correction} over the family of {what}, {len(family)} differences of {said}")
     return lines

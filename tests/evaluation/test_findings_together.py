@@ -142,8 +142,13 @@ def test_sister_trap_05_p_values_are_adjusted_as_one_declared_family(compared):
     assert families[0][0] == "auroc of edema, split test, harbour: good - again"
     assert families[1][-1] == "auroc of mean, split test, hill: again - worse"
     lines = findings_lines(compared)
-    assert lines[0].startswith(
-        "Benjamini-Hochberg over the family of findings, 18 differences: auroc of edema"
+    assert lines[0] == (
+        "Benjamini-Hochberg over the family of findings, 18 differences of metrics: auroc; findings: edema, "
+        "fracture, nodule; splits: test; pairs: good - again, good - worse, again - worse; data sets: "
+        "harbour, hill"
+    )
+    assert lines[1].startswith(
+        "Benjamini-Hochberg over the family of means, 6 differences of metrics: auroc; splits"
     )
     assert all(" p < 0" in f" {text}" or " p = " in text for text in (one.as_text() for one in compared))
 
