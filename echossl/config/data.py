@@ -18,6 +18,9 @@ class CheckConfig(Config):
         description="What will be cut from the videos: a shorter one gets a note, or is a problem with "
         "clip.too_short=error.",
     )
+    backend: Backend = Field(
+        "auto", description="Video decoder: that of prepare, as another may refuse other files."
+    )
     seconds_per_video: float = Field(
         600.0, gt=0, description="A video that takes longer to decode is unreadable."
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from echossl.config.data import CheckConfig
-from echossl.config.video import ClipConfig
+from echossl.config.video import Backend, ClipConfig
 from echossl.data.across import duplicate_findings, first_with_same_pixels, split_findings
 from echossl.data.check_video import Checked, check_video, refused
 from echossl.data.manifest import read_manifest
@@ -43,11 +43,13 @@ class CheckJob:
     Attributes:
         videos: path and the manifest's frame rate of each.
         clip: what will be cut from them.
+        backend: video decoder.
         refused: path and reason of those that ended a worker process.
     """
 
     videos: tuple[tuple[str, float], ...]
     clip: ClipConfig
+    backend: Backend = "auto"
     refused: tuple[tuple[str, str], ...] = ()
 
 
@@ -125,7 +127,7 @@ def _look_through(table: pd.DataFrame, config: CheckConfig) -> list[Checked]:
     rates = table["fps"] if "fps" in table else pd.Series(float("nan"), index=table.index)
     videos = list(zip(table["path"], rates.astype(float), strict=True))
     jobs = [
-        CheckJob(tuple(videos[first : first + VIDEOS_PER_JOB]), config.clip)
+        CheckJob(tuple(videos[first : first + VIDEOS_PER_JOB]), config.clip, config.backend)
         for first in range(0, len(videos), VIDEOS_PER_JOB)
     ]
     found: dict[int, list[Checked]] = {}
@@ -154,6 +156,6 @@ def _check_some(job: CheckJob) -> list[Checked]:
             checked.append(refused(path, bad[path]))
         else:
             working_on(path)
-            checked.append(check_video(path, fps, job.clip))
+            checked.append(check_video(path, fps, job.clip, backend=job.backend))
     working_on(None)
     return checked

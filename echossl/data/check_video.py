@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echossl.config.video import ClipConfig
+from echossl.config.video import Backend, ClipConfig
 from echossl.data.blocks import read_blocks
 from echossl.data.decode import frame_times
 from echossl.data.faults import is_there
@@ -48,13 +48,14 @@ class Checked:
     notes: list[str] = field(default_factory=list)
 
 
-def check_video(path: str, manifest_fps: float, clip: ClipConfig) -> Checked:
+def check_video(path: str, manifest_fps: float, clip: ClipConfig, *, backend: Backend = "auto") -> Checked:
     """Decode every frame of a video.
 
     Args:
         path: the file, or the folder of pictures.
         manifest_fps: frames per second from the manifest; NaN if it says nothing.
         clip: what will be cut from it; a shorter video gets a note, or a problem where that is an error.
+        backend: video decoder.
 
     Returns:
         What was found; nothing is raised for the sake of a bad file.
@@ -62,7 +63,7 @@ def check_video(path: str, manifest_fps: float, clip: ClipConfig) -> Checked:
     if not is_there(Path(path)):
         return refused(path, "no such file; correct the path or remove the row", kind="missing")
     try:
-        with open_video(path) as reader:
+        with open_video(path, backend=backend) as reader:
             return _looked_through(reader, path, manifest_fps, clip)
     except UserError as error:
         # a package that such files need may be missing, which the next video need not care about

@@ -16,9 +16,11 @@ from echossl.files import write_text
 from echossl.report.checklist_items import GUIDELINES
 
 REMARK = (
-    "Items in short words of ours, filled from the records of the run; STARD-AI with the numbers of STARD "
-    "2015. Check against the published lists before submission."
+    "Items in short words of ours, filled from the records of the run. STARD-AI: the numbers are those of "
+    "the 30 items of STARD 2015, which it extends, and not those of its own list; what it adds has no number "
+    "here but AI. Check against the published lists before submission."
 )
+NUMBERED = {"STARD-AI": " (numbered as STARD 2015)"}
 CHECKED = "checks of them in saliency/checks.csv"
 POOLED = "videos of a study pooled to one score"
 State = Literal["filled", "in part", "owed"]
@@ -70,7 +72,7 @@ def as_markdown(items: Sequence[ChecklistItem]) -> str:
         counts = ", ".join(
             f"{sum(item.state == state for item in own)} {state}" for state in ("filled", "in part", "owed")
         )
-        lines += [f"## {guideline}", "", f"{len(own)} items: {counts}.", ""]
+        lines += [f"## {guideline}{NUMBERED.get(guideline, '')}", "", f"{len(own)} items: {counts}.", ""]
         lines += ["| item | asks for | from the records | state |", "|---|---|---|---|"]
         lines += [f"| {i.number} | {i.asked} | {_cell(i.answer)} | {i.state} |" for i in own]
         lines.append("")

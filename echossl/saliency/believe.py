@@ -213,7 +213,9 @@ def _cell(figure: tuple[float, float, float] | None) -> str:
 def _every_figure(table: pd.DataFrame) -> str:
     lines = ["| method | check | region | studies | n | value (interval) | passes |", "|---" * 7 + "|"]
     for row in table.to_dict("records"):
-        value = f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        # one patient is always drawn, which would look like certainty
+        ends = "one patient" if row["num_patients"] == 1 else f"{row['low']:.3f} to {row['high']:.3f}"
+        value = f"{row['value']:.3f} ({ends})"
         words = [METHODS[row["method"]].title, row["check"].replace("_", " "), row["region"], row["studies"]]
         lines.append(f"| {' | '.join(words)} | {row['num_studies']} | {value} | {row['verdict']} |")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import base64
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -35,16 +36,18 @@ class Film:
     Attributes:
         content: the file.
         words: what it shows, for those who cannot see it.
+        poster: PNG of its middle picture, shown until it plays.
     """
 
     content: bytes
     words: str
+    poster: bytes
 
     def _repr_html_(self) -> str:
-        source = base64.b64encode(self.content).decode()
+        source, poster = (base64.b64encode(each).decode() for each in (self.content, self.poster))
         return (
             f'<video controls loop muted aria-label="{self.words}" '
-            f'src="data:video/mp4;base64,{source}"></video>'
+            f'poster="data:image/png;base64,{poster}" src="data:video/mp4;base64,{source}"></video>'
         )
 
 
@@ -155,9 +158,13 @@ class Viewer:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "film.mp4"
             rate = clip.num_frames / clip.clip_seconds
-            write_mp4(self.pictures(study_id, number), path, frames_per_second=rate)
+            pictures = self.pictures(study_id, number)
+            write_mp4(pictures, path, frames_per_second=rate)
             content = path.read_bytes()
-        return Film(content, "; ".join([*heading(video, self.model.output), self.title]))
+        poster = BytesIO()
+        Image.fromarray(pictures[len(pictures) // 2]).save(poster, format="PNG")
+        words = "; ".join([*heading(video, self.model.output), self.title])
+        return Film(content, words, poster.getvalue())
 
 
 def side_by_side(

@@ -233,3 +233,15 @@ def test_the_table_is_written_whole(videos, tmp_path):
     again = pd.read_csv(tmp_path / "check.csv", dtype={"patient_id": str}, keep_default_na=False)
     pd.testing.assert_frame_equal(again, table, check_dtype=False)
     assert [path.name for path in tmp_path.iterdir()] == ["check.csv"]
+
+
+def test_the_decoder_is_the_one_that_is_asked_for(root, tmp_path):
+    plain = looked_at(root / "manifest.csv")
+    named = looked_at(root / "manifest.csv", backend="pyav")
+    assert named.equals(plain)
+    from PIL import Image
+
+    Image.new("L", (32, 32)).save(root / "still.png")
+    rows = ["path,patient_id,fps", f"{root / 'still.png'},P1,30"]
+    (found,) = check_rows(tmp_path, rows, backend="decord")["problem"]
+    assert found.startswith("unreadable: is a picture, which decord cannot read; use backend auto")

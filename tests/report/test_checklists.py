@@ -72,6 +72,8 @@ def test_every_guideline_is_whole(run) -> None:
 def test_it_is_written(run, tmp_path) -> None:
     text = write_checklist(run, tmp_path / "checklist.md").read_text()
     assert text.count("\n## ") == 3
+    assert "\n## STARD-AI (numbered as STARD 2015)\n" in text
+    assert "not those of its own list; what it adds has no number here but AI" in text
     assert "| 17 | Ethical approval and consent |  | owed |" in text
     assert all(row.count("|") == 5 for row in text.splitlines() if row.startswith("|"))
 

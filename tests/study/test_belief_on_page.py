@@ -70,6 +70,13 @@ def test_the_table_is_that_of_the_checks(tmp_path) -> None:
     assert [part.count("\n") for part in belief.rule] == [0, 3, 0]
 
 
+def test_one_patient_has_no_interval(tmp_path) -> None:
+    page = _explained(tmp_path, 3)
+    rows = [line for line in page.splitlines() if "| shuffled labels |" in line and "positive" in line]
+    assert len(rows) == 2
+    assert all("(one patient)" in row for row in rows)
+
+
 def test_of_few_patients_nothing_is_decided_and_of_no_check_nothing_is_there(tmp_path) -> None:
     assert saliency_belief(tmp_path) is None
     _explained(tmp_path, 9)
