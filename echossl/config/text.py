@@ -19,7 +19,7 @@ class OwnTextConfig(Config):
         128, ge=4, description="Word pieces of a report that are read; what is longer is cut, and counted."
     )
     vocabulary_size: int = Field(
-        2000, ge=64, description="Word pieces that are learned from the reports, at most."
+        2000, ge=200, description="Word pieces that are learned from the reports, at most."
     )
 
     @model_validator(mode="after")

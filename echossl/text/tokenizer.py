@@ -18,7 +18,7 @@ CONTINUED = "##"
 # numbers that are not among the pieces as a whole are spelled with these
 DIGITS = "0123456789.,"
 # share of the pieces that numbers and units may take, and that single characters may
-WHOLE_SHARE, CHARACTER_SHARE = 0.25, 0.5
+WHOLE_SHARE, CHARACTER_SHARE = 0.25, 0.6
 LEAST_COUNT = 2
 MOST_KEPT = 100_000
 
@@ -124,14 +124,18 @@ def _most_frequent(counts: dict[str, int], most: float) -> list[str]:
 
 
 def _characters(counts: dict[str, int], size: int) -> list[str]:
-    """Digits and the most frequent characters, alone and, of words of several, as they go on."""
+    """Digits and the most frequent characters, alone and, if they stand in longer words, as they go on."""
     single: Counter[str] = Counter()
     for word, count in counts.items():
         single.update(dict.fromkeys(word, count))
-        single.update(dict.fromkeys((CONTINUED + character for character in word[1:]), count))
-    spelled = [*DIGITS, *(CONTINUED + digit for digit in DIGITS)]
-    rest = {piece: count for piece, count in single.items() if piece not in spelled}
-    return sorted([*spelled, *_most_frequent(rest, size * CHARACTER_SHARE - len(spelled))])
+    in_longer = {character for word in counts if len(word) > 1 for character in word}
+    pieces = [*DIGITS, *(CONTINUED + digit for digit in DIGITS)]
+    for character in _most_frequent(dict(single), len(single)):
+        forms = [character, CONTINUED + character] if character in in_longer else [character]
+        if len(pieces) + len(forms) > size * CHARACTER_SHARE:
+            break
+        pieces += [form for form in forms if form not in pieces]
+    return sorted(pieces)
 
 
 def _merged(counts: dict[str, int], first: list[str], size: int) -> list[str]:

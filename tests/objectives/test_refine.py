@@ -26,7 +26,7 @@ REPORTS = (
     "Mild AS, mean gradient 12 mmHg.",
     "Pericardial effusion of 1.2 cm.",
 )
-TEXT = OwnTextConfig(width=16, depth=1, heads=2, length=16, vocabulary_size=120)
+TEXT = OwnTextConfig(width=16, depth=1, heads=2, length=16, vocabulary_size=200)
 ALL = RefineConfig(text=TEXT, projection_dim=8)
 LOSSES = ("contrast", "matching", "masked_words", "generation")
 

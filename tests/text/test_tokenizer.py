@@ -139,7 +139,7 @@ def test_pieces_do_not_depend_on_the_order_of_a_hash_table(tokenizer: Tokenizer)
         assert Tokenizer.train(EVERYTHING, size=600).pieces == tokenizer.pieces
 
 
-@pytest.mark.parametrize("size", [64, 100, 300])
+@pytest.mark.parametrize("size", [200, 250, 300])
 def test_no_more_pieces_than_asked_for(size: int) -> None:
     found = Tokenizer.train(EVERYTHING, size=size)
     assert len(found) <= size
@@ -159,3 +159,10 @@ def test_json_brings_the_same_tokenizer_back(tokenizer: Tokenizer) -> None:
     assert np.array_equal(again.encode(EVERYTHING, length=40), tokenizer.encode(EVERYTHING, length=40))
     with pytest.raises(UserError, match="found no pieces"):
         Tokenizer.from_json('{"pieces": ["a"]}')
+
+
+def test_the_smallest_vocabulary_holds_all_letters() -> None:
+    """Nothing in a language of 26 letters is unknown, however few the pieces are."""
+    found = Tokenizer.train(["pack my box with five dozen liquor jugs", *ENGLISH], size=200)
+    ids = found.encode(["quick brown fox jumps over the lazy dog, vmax 9.87 m/s"], length=100)
+    assert Tokenizer.UNK not in ids

@@ -63,7 +63,7 @@ def config_of(data: DataConfig, given: Path, out: Path, **more: object) -> Pretr
                 {
                     "name": "refine",
                     "projection_dim": 8,
-                    "text": {"width": 16, "depth": 1, "heads": 2, "length": 8, "vocabulary_size": 100},
+                    "text": {"width": 16, "depth": 1, "heads": 2, "length": 8, "vocabulary_size": 200},
                 }
             ],
             "optimiser": {"steps": 4, "warmup_steps": 1},
