@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Which start? (after Tayebi Arasteh et al.): four starts and a planted null, several data sets, probe and all layers, one table.
 # Restartable: what is finished is not done again. From the environment: SETS (hospitals of the phantom, each a data set),
-# DATA, OUT, RESULTS, SEEDS, RECIPES, NPROC (runs beside each other), START_SELF, START_SUPERVISED, START_DOMAIN (a file of
+# DATA, OUT, RESULTS, SEEDS, RECIPES, FIRST_SEED (of the phantoms), NPROC (runs beside each other), START_SELF, START_SUPERVISED, START_DOMAIN (a file of
 # weights or a run in place of the one that is learned here), SMALL=1 (seconds: shows that it works, no more).
 #   SMALL=1 bash experiments/sisters/which_start.sh
 #   NPROC=4 bash experiments/sisters/which_start.sh
@@ -28,6 +28,7 @@ fi
 SETS=${SETS:-"harbour hill lake"}
 SEEDS=${SEEDS:-"0 1 2"}
 RECIPES=${RECIPES:-"probe full"}
+FIRST_SEED=${FIRST_SEED:-6101}
 
 findings() { # of a hospital: what it looks at
   case "$1" in
@@ -41,13 +42,13 @@ data() { # one folder a hospital, the hospital "phantom" for the start in domain
   local number=0 set place line
   for set in phantom $SETS; do
     place="$DATA/$set"
-    number=$((number + 1))
-    line="phantom $place/phantom $SISTERS/which_start_phantom.yaml sources=[$set] seed=$((6100 + number)) workers=1 ${patients[*]}"
+    line="phantom $place/phantom $SISTERS/which_start_phantom.yaml sources=[$set] seed=$((FIRST_SEED + number)) workers=1 ${patients[*]}"
     if [ ! -f "$place/manifest.csv" ]; then
       line+=" && index phantom $place/phantom --out $place/manifest.csv --stratify severe_as"
       line+=" --split train=0.55 --split test=0.45"
     fi
     echo "$line && prepare manifest=$place/manifest.csv out=$place/store size=$size workers=1"
+    number=$((number + 1))
   done
   echo "prepare manifest=$DATA/textures/manifest.csv out=$DATA/textures/store size=$size sector=keep workers=1"
 }
