@@ -224,3 +224,12 @@ def test_a_run_is_repeated_from_its_record(prepared: Path) -> None:
 
     weights = [safetensors.numpy.load_file(path) for path in (first, second)]
     assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_file_of_settings_says_how_many_patients_a_phantom_has(tmp_path: Path) -> None:
+    (tmp_path / "few.yaml").write_text("patients: 2\nseed: 5\ncontainers: [png]\nvideos_per_study: [1, 1]\n")
+    assert "2 patients" in run("phantom", "of_file", "few.yaml", folder=tmp_path)
+    assert "1 patients" in run("phantom", "of_option", "few.yaml", "--patients", "1", folder=tmp_path)
+    of_file = (tmp_path / "of_file" / "patients.csv").read_text().splitlines()
+    of_option = (tmp_path / "of_option" / "patients.csv").read_text().splitlines()
+    assert of_option == of_file[:2]  # the same seed: the first patient of both

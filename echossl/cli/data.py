@@ -14,13 +14,15 @@ from echossl.errors import ConfigError, UserError
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     words: Words = None,
-    patients: Annotated[int, typer.Option(help="Number of patients.")] = 40,
-    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    patients: Annotated[int | None, typer.Option(help="Number of patients; 40 unless set.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; 0 unless set.")] = None,
 ) -> None:
     """Write synthetic patients as real video files with known truth."""
     from echossl.config.phantom import PhantomConfig
 
-    given = [f"patients={patients}", f"seed={seed}"]
+    options = {"patients": patients, "seed": seed}
+    # a file of settings has the word unless an option is given
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
     config = settings(PhantomConfig, [*given, *(words or []), f"out={out}"])
 
     from echossl.phantom import generate
