@@ -18,7 +18,9 @@ _WORDS = re.compile(
     rf"|(?:(?!{_IDEOGRAPH}){_LETTER}[\u0300-\u036f]*)+"
     r"|\S"
 )
-_WHOLE = re.compile(rf"{_NUMBER.pattern}|{_UNIT}[23]?(?:/{_UNIT}[23]?)*")
+# what is measured; longer numbers are dates, telephones and names of patients
+_MEASURED = r"\d{1,3}(?:[.,]\d{1,3})?"
+_WHOLE = re.compile(rf"{_MEASURED}|{_UNIT}[23]?(?:/{_UNIT}[23]?)*")
 
 
 def normalised(text: str) -> str:
@@ -46,6 +48,11 @@ def words_of(text: str) -> list[str]:
     return _WORDS.findall(normalised(text))
 
 
+def is_number(word: str) -> bool:
+    """Whether a word of :func:`words_of` is a number of any length."""
+    return _NUMBER.fullmatch(word) is not None
+
+
 def is_whole(word: str) -> bool:
-    """Whether a word is a number or a unit, with exponent and fraction: not to be cut into pieces."""
+    """Whether a word is a measured number or a unit, with exponent and fraction: not to be cut."""
     return _WHOLE.fullmatch(word) is not None

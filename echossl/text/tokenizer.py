@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echossl.errors import UserError
-from echossl.text.reports import is_whole, words_of
+from echossl.text.reports import is_number, is_whole, words_of
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONTINUED = "##"
@@ -19,15 +19,17 @@ CONTINUED = "##"
 DIGITS = "0123456789.,"
 # share of the pieces that numbers and units may take, and that single characters may
 WHOLE_SHARE, CHARACTER_SHARE = 0.25, 0.6
-LEAST_COUNT = 2
+LEAST_REPORTS = 2
 MOST_KEPT = 100_000
 
 
 class Tokenizer:
     """Word pieces (Wu et al., arXiv 1609.08144) of normalised reports, the longest that fits first.
 
-    Numbers and units of the training reports are pieces as a whole, the most frequent first, as long as they
-    take no more than a quarter of the pieces; others are spelled, digit by digit.
+    Measured numbers and units of the training reports are pieces as a whole, the most frequent first, as long
+    as they take no more than a quarter of the pieces; others are spelled, digit by digit. No piece is learned
+    of a word that one report alone has, nor of long numbers: pieces are kept with the weights, and such words
+    may be names. Reports of which several hold a name have to be freed of it first.
 
     Args:
         pieces: by number; the first five are the special ones.
@@ -58,10 +60,13 @@ class Tokenizer:
             reports: texts, of any language; repeated ones count as often.
             size: number of pieces, at most.
         """
-        counts = Counter(word for report in reports for word in words_of(report))
+        texts = [words_of(report) for report in reports]
+        every = Counter(word for words in texts for word in words)
+        in_reports = Counter(word for words in texts for word in set(words))
+        counts = {word: n for word, n in every.items() if in_reports[word] >= LEAST_REPORTS}
         whole = _most_frequent({word: n for word, n in counts.items() if is_whole(word)}, size * WHOLE_SHARE)
-        rest = {word: n for word, n in counts.items() if not is_whole(word)}
-        first = [*SPECIAL, *_characters(rest, size), *(word for word in whole if len(word) > 1)]
+        first = [*SPECIAL, *_characters(every, size), *(word for word in whole if len(word) > 1)]
+        rest = {word: n for word, n in counts.items() if not (is_whole(word) or is_number(word))}
         return cls(_merged(rest, first, size))
 
     def encode(self, texts: Sequence[str], *, length: int) -> npt.NDArray[np.int64]:
@@ -123,7 +128,7 @@ def _most_frequent(counts: dict[str, int], most: float) -> list[str]:
     return sorted(counts, key=lambda word: (-counts[word], word))[: int(most)]
 
 
-def _characters(counts: dict[str, int], size: int) -> list[str]:
+def _characters(counts: Mapping[str, int], size: int) -> list[str]:
     """Digits and the most frequent characters, alone and, if they stand in longer words, as they go on."""
     single: Counter[str] = Counter()
     for word, count in counts.items():
@@ -148,7 +153,7 @@ def _merged(counts: dict[str, int], first: list[str], size: int) -> list[str]:
     tokenizer = library.Tokenizer(library.models.WordPiece(unk_token=SPECIAL[Tokenizer.UNK]))
     tokenizer.pre_tokenizer = library.pre_tokenizers.WhitespaceSplit()
     trainer = library.trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=first, min_frequency=LEAST_COUNT, show_progress=False
+        vocab_size=size, special_tokens=first, min_frequency=LEAST_REPORTS, show_progress=False
     )
     spelled = sorted(word for word in counts if known.issuperset(_spelling(word)))
     tokenizer.train_from_iterator((" ".join([word] * counts[word]) for word in spelled), trainer)

@@ -53,12 +53,14 @@ def test_words_numbers_and_units(text: str, words: list[str]) -> None:
     assert words_of(text) == words
 
 
-@pytest.mark.parametrize("word", ["4.6", "4,6", "120", "m/s", "cm2", "ml/m2", "mmhg", "12.05.2021"])
+@pytest.mark.parametrize("word", ["4.6", "4,6", "120", "m/s", "cm2", "ml/m2", "mmhg"])
 def test_numbers_and_units_are_whole(word: str) -> None:
     assert is_whole(word)
 
 
-@pytest.mark.parametrize("word", ["stenosis", "as", "m/x", "4.", "。"])
+@pytest.mark.parametrize(
+    "word", ["stenosis", "as", "m/x", "4.", "。", "12.05.2021", "20210512", "1234", "0.1234"]
+)
 def test_words_are_not(word: str) -> None:
     assert not is_whole(word)
 
@@ -165,4 +167,17 @@ def test_the_smallest_vocabulary_holds_all_letters() -> None:
     """Nothing in a language of 26 letters is unknown, however few the pieces are."""
     found = Tokenizer.train(["pack my box with five dozen liquor jugs", *ENGLISH], size=200)
     ids = found.encode(["quick brown fox jumps over the lazy dog, vmax 9.87 m/s"], length=100)
+    assert Tokenizer.UNK not in ids
+
+
+def test_no_piece_is_learned_of_what_may_be_a_name() -> None:
+    """Words of one report alone, and long numbers however often, are spelled."""
+    reports = [
+        f"Study 47110815 of 12.05.2021: stenosis, Vmax 4.6 m/s. Dr Haversham-{place}" for place in "ab"
+    ]
+    found = Tokenizer.train([*reports, "Patient Featherstonehaugh Featherstonehaugh, stenosis."], size=300)
+    longest = {piece.removeprefix("##") for piece in found.pieces if len(piece.removeprefix("##")) > 2}
+    assert {"stenosis", "4.6", "m/s", "vmax", "haversham"} <= longest
+    assert not any(piece in "featherstonehaugh" or piece[:1].isdigit() for piece in longest - {"4.6"})
+    ids = found.encode(["featherstonehaugh 47110815"], length=64)[0]
     assert Tokenizer.UNK not in ids
