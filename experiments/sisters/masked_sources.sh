@@ -9,7 +9,7 @@
 #   OUT       where the studies go                                        runs/sisters
 #   STUDIES   settings files beside this script, without .yaml            masked_sources
 #   NPROC     runs side by side                                           one per core
-#   PATIENTS  of each hospital of the phantom                             400
+#   PATIENTS  of each hospital of the phantom                             600
 #   SIZE      height and width of its pictures                            48
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -23,7 +23,7 @@ small=()
 if [ -n "$SMALL" ]; then
   DATA=${DATA:-data/sisters_small} OUT=${OUT:-runs/sisters_small} PATIENTS=${PATIENTS:-24} SIZE=${SIZE:-24}
   small=("optimiser={steps: 2, warmup_steps: 1}" "batch_size=4" "fractions=[0.5]" "family={}" "draws=1" "seeds=1"
-    "bootstrap.resamples=100" "encoder={name: vit, width: 16, depth: 1, heads: 2, patch: 6, patch_frames: 1}")
+    "bootstrap.resamples=100" "encoder={name: vit, width: 16, depth: 1, heads: 2, patch: 8, patch_frames: 1}")
 fi
 DATA=${DATA:-data/sisters}
 OUT=${OUT:-runs/sisters}
@@ -36,7 +36,7 @@ for study in $STUDIES; do
   for source in $(sed -n 's/^  - {name: \([a-z0-9]*\), manifest: .*/\1/p' "$HERE/$study.yaml"); do
     # a phantom that is there is looked at again: it may be half made
     if [ -z "$made" ] && { [ ! -f "$DATA/$source/manifest.csv" ] || [ -d "$DATA/$source/phantom" ]; }; then
-      sizes=(--patients "${PATIENTS:-400}" --size "${SIZE:-48}" --workers "$NPROC")
+      sizes=(--patients "${PATIENTS:-600}" --size "${SIZE:-48}" --workers "$NPROC")
       "$PYTHON" "$HERE/phantom_sources.py" "$DATA" "${sizes[@]}"
       made=1
     fi

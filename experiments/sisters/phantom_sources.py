@@ -1,6 +1,6 @@
 """Hospitals of the phantom as sources of their own: a folder each with pictures, manifest and clip store.
 
-    .venv/bin/python experiments/sisters/phantom_sources.py data/sisters --patients 400 --size 48
+    .venv/bin/python experiments/sisters/phantom_sources.py data/sisters --patients 600 --size 48
 
 The hospitals differ in grey curve, speckle, opening of the fan, burnt-in words, and in the grades that their
 patients have; no patient is in two of them. What is there already is left as it is.
@@ -22,6 +22,8 @@ from echossl.phantom import generate
 
 HOSPITALS = ("harbour", "hill", "lake")
 FIRST_SEED, TEST_SHARE = 4100, 0.25
+# a still picture shows less of a stenosis than a beat does
+EFFECT = 2.0
 
 
 def make_source(folder: Path, number: int, *, patients: int, size: int, workers: int) -> str:
@@ -30,6 +32,7 @@ def make_source(folder: Path, number: int, *, patients: int, size: int, workers:
         out=folder / "phantom",
         patients=patients,
         seed=FIRST_SEED + number,
+        effect=EFFECT,
         sources=(HOSPITALS[number],),
         containers=("png",),
         videos_per_study=(1, 2),
