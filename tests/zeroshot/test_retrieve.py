@@ -89,11 +89,11 @@ def test_both_directions_are_those_of_sorted_lists(
             column = cosines[:, different.index(text)]
             nearest = sorted(range(len(texts)), key=lambda place, own=column: -own[place])
             to_picture.append(text in [texts[place] for place in nearest[:most]])
-        assert found[f"picture_to_report_r{most}"] == pytest.approx(np.mean(to_report))
-        assert found[f"report_to_picture_r{most}"] == pytest.approx(np.mean(to_picture))
+        assert found[f"picture_to_report_r{most}"] == pytest.approx(np.mean(to_report), abs=1e-6)
+        assert found[f"report_to_picture_r{most}"] == pytest.approx(np.mean(to_picture), abs=1e-6)
     ranks = pd.read_csv(tmp_path / "out" / "ranks.csv")
-    assert (ranks["picture_to_report"] <= 3).mean() == pytest.approx(found["picture_to_report_r3"])
-    assert found["picture_to_report_r3_chance"] == pytest.approx(3 / len(different))
+    assert (ranks["picture_to_report"] <= 3).mean() == pytest.approx(found["picture_to_report_r3"], abs=1e-6)
+    assert found["picture_to_report_r3_chance"] == pytest.approx(3 / len(different), abs=1e-6)
     assert retrieve(config).read_text() == summary
 
 
