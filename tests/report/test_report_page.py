@@ -65,8 +65,21 @@ def page():
 
 
 @pytest.fixture(scope="module")
-def html(page):
-    return render(page)
+def light(page):
+    """The page without the figures that take longest to draw, for tests of its text."""
+    return replace(page, differences=[], roc=[], judged=[], training=[])
+
+
+@pytest.fixture(scope="module")
+def written(page, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "new" / "report.html"
+    write_report(page, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def html(written):
+    return written.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +87,9 @@ def read(html):
     return Reader(html)
 
 
-def test_is_one_file_with_every_section(page, tmp_path):
-    path = tmp_path / "new" / "report.html"
-    write_report(page, path)
-    assert [child.name for child in path.parent.iterdir()] == ["report.html"]
-    html = path.read_text(encoding="utf-8")
+def test_is_one_file_with_every_section(written, html, read):
+    assert [child.name for child in written.parent.iterdir()] == ["report.html"]
     assert html.startswith("<!DOCTYPE html>")
-    read = Reader(html)
     sections = [attributes["id"] for attributes in read.all("section")]
     assert sections == [
         *("results", "differences", "roc", "judged0", "labels", "training"),
@@ -196,28 +205,28 @@ def test_the_headline_is_the_default_arm(page, read):
     assert "AUROC with 8 labelled patients 0.818 95 % interval 0.768-0.868" in read.text
 
 
-def test_trap_28_p_is_never_zero(page):
+def test_trap_28_p_is_never_zero(page, light):
     line = replace(page.differences[0], auroc=difference(0.5, p_value=1e-9))
-    text = Reader(render(replace(page, differences=[line]))).text
+    text = Reader(render(replace(light, differences=[line]))).text
     assert "p < 0.001" in text
     assert "p = 0.000" not in text
     assert "not corrected for the number of comparisons" in text
 
 
-def test_trap_29_unusable_resamples_are_told(page, read):
+def test_trap_29_unusable_resamples_are_told(page, light, read):
     assert "resamples lacked a class" not in read.text
     assert "Redraws that lacked a class 0 of 100" in read.text
     few = replace(page.results[0], auroc=interval(0.8, unusable=17))
-    text = Reader(render(replace(page, results=[few, *page.results[1:]]))).text
+    text = Reader(render(replace(light, results=[few, *page.results[1:]]))).text
     assert "Up to 17 of 2000 resamples lacked a class" in text
 
 
-def test_pictures_are_embedded(page, tmp_path):
+def test_pictures_are_embedded(light, tmp_path):
     path, strip = tmp_path / "film.mp4", tmp_path / "strip.png"
     path.write_bytes(film())
     strip.write_bytes(png(32))
     read = Reader(
-        render(replace(page, saliency=[SaliencyEntry("Study", "One beat.", path, strip, True, 1.0)]))
+        render(replace(light, saliency=[SaliencyEntry("Study", "One beat.", path, strip, True, 1.0)]))
     )
     (source,), (image,), (video,) = read.all("source"), read.all("img"), read.all("video")
     assert embedded(source["src"], "video/mp4") == film()
@@ -234,13 +243,13 @@ def embedded(address, kind):
     return base64.b64decode(data)
 
 
-def test_a_missing_picture_or_result_is_refused_in_words(page, tmp_path):
-    entry = replace(page.saliency[0], strip=tmp_path / "absent.png")
+def test_a_missing_picture_or_result_is_refused_in_words(light, tmp_path):
+    entry = replace(light.saliency[0], strip=tmp_path / "absent.png")
     path = tmp_path / "report.html"
     with pytest.raises(UserError, match=r"absent.png: no such file"):
-        write_report(replace(page, saliency=[entry]), path)
+        write_report(replace(light, saliency=[entry]), path)
     with pytest.raises(UserError, match="no result to report"):
-        write_report(replace(page, results=[], judged=[]), path)
+        write_report(replace(light, results=[]), path)
     assert not path.exists()
 
 
@@ -268,34 +277,32 @@ def test_a_bare_page_leaves_sections_out(page):
     assert "1 % all 8 3 4 24" in Reader(render(one_draw)).text
 
 
-def test_a_budget_without_positive_patients_says_nothing_of_them(page):
+def test_a_budget_without_positive_patients_says_nothing_of_them(light):
     plain = BudgetLine(0.01, "all", 8, None, 24, 4)
-    text = Reader(render(replace(page, budget=[plain]))).text
+    text = Reader(render(replace(light, budget=[plain]))).text
     assert "1 % all 8 4 24" in text
     assert "Share Draw Patients Validation Videos" in text
-    text = Reader(render(replace(page, budget=[plain, replace(plain, draw="1", num_positive=3)]))).text
+    text = Reader(render(replace(light, budget=[plain, replace(plain, draw="1", num_positive=3)]))).text
     assert "1 % all 8 not counted 4 24" in text
     assert "1 % 1 8 3 4 24" in text
 
 
-def test_one_patient_has_no_interval(page):
-    maps = [replace(line, num_patients=1) for line in page.saliency_checks]
-    text = Reader(render(replace(page, saliency_checks=maps))).text
+def test_one_patient_has_no_interval(light):
+    maps = [replace(line, num_patients=1) for line in light.saliency_checks]
+    text = Reader(render(replace(light, saliency_checks=maps))).text
     assert "2.41 one patient, no interval" in text
     assert "2.11-2.71" not in text
     assert "+1.31" in text
     assert "+0.91 to +1.71" not in text
     two = [replace(line, num_patients=2) for line in maps]
-    assert "2.41 2.11-2.71" in Reader(render(replace(page, saliency_checks=two))).text
+    assert "2.41 2.11-2.71" in Reader(render(replace(light, saliency_checks=two))).text
 
 
 def test_the_same_page_gives_the_same_bytes(page, html):
     assert render(page) == html
 
 
-def test_many_arms_reuse_colours(page):
-    lines = [replace(page.results[0], arm=f"arm {number}") for number in range(12)]
-    read = Reader(
-        render(replace(page, results=lines, default_arm="arm 0", differences=[], roc=[], judged=[]))
-    )
+def test_many_arms_reuse_colours(light):
+    lines = [replace(light.results[0], arm=f"arm {number}") for number in range(12)]
+    read = Reader(render(replace(light, results=lines, default_arm="arm 0")))
     assert "arm 11" in read.text
