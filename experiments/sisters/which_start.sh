@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Which start? (after Tayebi Arasteh et al.): four starts and a planted null, several data sets, probe and all layers, one table.
 # Restartable: what is finished is not done again. From the environment: SETS (hospitals of the phantom, each a data set),
-# DATA, OUT, RESULTS, SEEDS, RECIPES, FIRST_SEED (of the phantoms), NPROC (runs beside each other), START_SELF, START_SUPERVISED, START_DOMAIN (a file of
-# weights or a run in place of the one that is learned here), SMALL=1 (seconds: shows that it works, no more).
+# DATA, OUT, RESULTS, SEEDS, RECIPES, FIRST_SEED (of the phantoms), NPROC (runs beside each other), START_SELF,
+# START_SUPERVISED, START_DOMAIN (a file of weights or a run in place of the one that is learned here), SMALL=1
+# (seconds: shows that it works, no more).
 #   SMALL=1 bash experiments/sisters/which_start.sh
 #   NPROC=4 bash experiments/sisters/which_start.sh
 set -euo pipefail
