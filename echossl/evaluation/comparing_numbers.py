@@ -160,7 +160,7 @@ class NumbersComparison:
         counts = ", ".join(f"{value} {name}" for name, value in self._counts.items())
         lines = [f"{self.title}: {self.question}, split {self.split}: {counts}"]
         for name, figure in self.figures.items():
-            of_both = f"{figure.first:.3f} - {figure.second:.3f}"
+            of_both = f"{figure.first:.3f} against {figure.second:.3f}"
             better = "; less is better" if name == "mae" else ""
             lines.append(f"  {TITLES.get(name, name)} {of_both}: {said(figure, self.config)}{better}")
         unusable = max(figure.unusable for figure in self.figures.values())

@@ -71,8 +71,8 @@ def why_none(config: EvaluationConfig) -> str:
     if config.scale == "ranks":
         return "scale=ranks says that scores are no probabilities; fit some with recalibrate=platt"
     return (
-        "scores are no probabilities (some are outside 0 to 1); say scale=log_odds if they are log odds, or "
-        "fit some with recalibrate=platt"
+        "scores are no probabilities (some are outside 0 to 1); say scale=log_odds if they are log odds, "
+        "divide percentages by 100, or fit some with recalibrate=platt"
     )
 
 

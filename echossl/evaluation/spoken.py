@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from echossl.errors import UserError
 from echossl.evaluation.assessment import Assessment, Counts, Figure, PointResult
 from echossl.evaluation.results import ResultRow, format_interval, write_results
 from echossl.evaluation.summary import Summary
@@ -234,7 +235,12 @@ def write_answers(answers: Sequence[Answer], folder: Path) -> list[Path]:
 
     Returns:
         The files.
+
+    Raises:
+        UserError: if the folder is a file.
     """
+    if folder.is_file():
+        raise UserError(f"{folder}: is a file; give a folder with -o")
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("results.csv", "assessment.json", "summary.md")]
     write_results(result_rows(answers), paths[0])

@@ -121,7 +121,8 @@ def test_command_prints_them_and_json_holds_them(paths) -> None:
     said = CliRunner().invoke(app, words)
     assert said.exit_code == 0
     assert re.search(
-        r"mean absolute error \d\.\d{3} - \d\.\d{3}: -\d\.\d{3} \(.*\), p .*; less is better", said.stdout
+        r"mean absolute error \d\.\d{3} against \d\.\d{3}: -\d\.\d{3} \(.*\), p .*; less is better",
+        said.stdout,
     )
     assert "50 patients, 100 studies, 1 studies without a label left out" in said.stdout
     (content,) = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)

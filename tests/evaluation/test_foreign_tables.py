@@ -9,7 +9,7 @@ from echossl.config.evaluation import EvaluationConfig
 from echossl.errors import UserError
 from echossl.evaluation.files import evaluate_file
 from echossl.evaluation.recalibration import recalibrate
-from echossl.evaluation.spoken import as_text
+from echossl.evaluation.spoken import as_text, write_answers
 from echossl.evaluation.study import predictions_of
 from echossl.evaluation.tables import TableColumns, read_manifest_table, read_table
 
@@ -148,3 +148,11 @@ def test_the_scale_has_no_effect_on_numbers_and_says_so(tmp_path) -> None:
     )
     (found,) = evaluate_file(path, CONFIG.model_copy(update={"scale": "log_odds"}))
     assert "scale=log_odds is for the calibration of a single yes or no" in found.notes[0]
+
+
+def test_a_file_is_no_folder_for_the_answers(tmp_path, table) -> None:
+    path = _saved(table, tmp_path / "a.csv")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=r"a.csv: is a file; give a folder with -o"):
+        write_answers(evaluate_file(path, CONFIG, columns=NAMES), path)
+    assert path.read_bytes() == before
