@@ -66,21 +66,12 @@ class _Finding:
     one: Predictions
     grids: tuple[Grid, ...]
 
-    def redrawn(self, metric: Metric, weights: Floats, config: CompareConfig) -> Floats:
-        """The metric of each arm, the mean over its redrawn runs, (arms, resamples)."""
-        return np.stack(
-            [
-                average_cells(_of_runs(grid, metric, weights)[None], config, FIRST_ARM + number)
-                for number, grid in enumerate(self.grids)
-            ]
-        )
-
     def plain(self, metric: Metric) -> Floats:
         """The metric of each arm, the mean over its runs, (arms,)."""
         return np.array([grid.plain(metric) for grid in self.grids])
 
 
-def _of_runs(grid: Grid, metric: Metric, weights: Floats) -> Floats:
+def _of_runs(grid: Grid, metric: Metric, weights: npt.NDArray[np.int64]) -> Floats:
     """(runs, resamples)."""
     return np.stack([metric(grid.first.labels, scores, weights) for scores in grid.scores])
 
@@ -190,12 +181,26 @@ def _redrawn(
     findings: Sequence[_Finding], patients: npt.NDArray[np.str_], metric: Metric, config: CompareConfig
 ) -> Floats:
     """The metric of every arm under the same redraws of all patients, (findings, arms, resamples)."""
-    counts = np.concatenate(list(Clusters.of(patients).draws(config)))
-    found = []
-    for finding in findings:
-        places = np.searchsorted(patients, finding.one.patients)
-        found.append(finding.redrawn(metric, counts[:, places].astype(np.float64), config))
-    return np.stack(found)
+    places = [np.searchsorted(patients, finding.one.patients) for finding in findings]
+    numbers = range(len(findings[0].grids))
+    parts: list[list[list[Floats]]] = [[[] for _ in numbers] for _ in findings]
+    # chunk by chunk: all redraws of a hundred thousand studies at once would fill the memory
+    for counts in Clusters.of(patients).draws(config):
+        for finding, rows, own in zip(findings, places, parts, strict=True):
+            weights = np.take(counts, rows, axis=1)
+            for grid, of_arm in zip(finding.grids, own, strict=True):
+                of_arm.append(_of_runs(grid, metric, weights))
+    return np.stack(
+        [
+            np.stack([_over_runs(own[number], config, number) for number in numbers])  # (arms, resamples)
+            for own in parts
+        ]
+    )
+
+
+def _over_runs(chunks: Sequence[Floats], config: CompareConfig, arm: int) -> Floats:
+    """Mean over the redrawn runs of an arm, from chunks (runs, redraws) to (resamples,)."""
+    return average_cells(np.concatenate(chunks, axis=1)[None], config, FIRST_ARM + arm)
 
 
 def _of_finding(finding: _Finding, pair: Floats, samples: Floats, config: CompareConfig) -> FindingDifference:
