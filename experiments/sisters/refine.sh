@@ -27,6 +27,7 @@ if [ "${SMALL:-0}" = 1 ]; then
   probe=("fractions=[0.3,1.0]" "draws=2" "bootstrap.resamples=100" "hardware.device=cpu")
 fi
 
+note="Patients of $DATA; seeds $SEEDS."
 if [ ! -f "$DATA/manifest.csv" ] || [ ! -d "$DATA/store" ] || [ -d "$DATA/phantom" ]; then
   "$ECHOSSL" phantom "$DATA/phantom" --patients "$patients" --seed 4107 "containers=[png]" "view=valve" \
     "videos_per_study=[2,2]" "image_height=[96,112]" "reports.typos=0.01" "findings.assessed=0.8" "workers=$NPROC"
@@ -35,6 +36,8 @@ if [ ! -f "$DATA/manifest.csv" ] || [ ! -d "$DATA/store" ] || [ -d "$DATA/phanto
       --split train=0.6 --split val=0.1 --split test=0.3
   fi
   "$ECHOSSL" prepare "manifest=$DATA/manifest.csv" "out=$DATA/store" "size=$size" "workers=$NPROC"
+  note="Phantom 4107: $patients patients, 60 % to train on and 30 % to test on, two still pictures of $size pixels each"
+  note="$note, a report of each study; seeds $SEEDS."
 fi
 
 paths=("data.manifest=$DATA/manifest.csv" "data.store=$DATA/store")
@@ -54,4 +57,4 @@ for seed in $SEEDS; do
 done
 "$ECHOSSL" probe $FILES/refine_probe.yaml "${paths[@]}" "folder=$OUT" "out=$OUT/probe" \
   "seeds=[${SEEDS// /,}]" "${probe[@]}"
-"$PYTHON" $FILES/refine_table.py "$OUT/probe" --out "$RESULTS"
+"$PYTHON" $FILES/refine_table.py "$OUT/probe" --out "$RESULTS" --note "$note"

@@ -23,11 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("probe", type=Path, help="finished folder of echossl probe")
     parser.add_argument("--out", type=Path, required=True, help="folder that is written to")
+    parser.add_argument("--note", action="append", default=[], help="a line about data and runs, for the top")
     parser.add_argument("--resamples", type=int, default=2000)
     given = parser.parse_args()
     config = BootstrapConfig(resamples=given.resamples)
     made = f"{config.confidence:.0%}, {config.resamples} resamples"
-    notes = ["# Refinement: before and after", "", f"Intervals: {made} of patients, label draws and seeds."]
+    told = f"Intervals: {made} of patients, label draws and seeds."
+    notes = ["# Refinement: before and after", "", *given.note, told]
     try:
         panels = read_panels(given.probe)
         fractions = sorted({question.fraction for question in panels}, reverse=True)
