@@ -86,10 +86,13 @@ def saliency_belief(folder: Path) -> Belief | None:
     checks = ChecksSettings.model_validate(settings.get("checks", {}))
     bootstrap = BootstrapConfig.model_validate(settings.get("bootstrap", {}))
     rule = Rule(checks.which, checks.most_correlation)
+    names = decisive_checks(table, rule)
+    # where a map points decides nothing: it is shown where nothing else was checked
+    last = sum(" " not in name for name in names) or len(names)
     return Belief(
-        tuple(name.replace("_", " ") for name in decisive_checks(table, rule)),
-        tuple(BeliefLine(one.title, one.verdict, one.figures) for one in believed(table, rule)),
-        counted(table, bootstrap),
+        tuple(name.replace("_", " ") for name in names[:last]),
+        tuple(BeliefLine(one.title, one.verdict, one.figures[:last]) for one in believed(table, rule)),
+        f"Maps of the model in {settings['run']}: {counted(table, bootstrap)}",
         # lines of a paragraph are joined, but for those that count
         tuple(re.sub(r"\n(?!\d\. ) *", " ", part) for part in rule.as_text().replace("*", "").split("\n\n")),
     )

@@ -24,9 +24,10 @@ CHECKS = {
 WHICH = ("model_randomisation", "label_randomisation", "deletion_insertion")
 
 
-def _figures(patients: int) -> pd.DataFrame:
+def _figures(patients: int, region: str) -> pd.DataFrame:
     """Occlusion passes everything, Grad-CAM does not."""
     noise = np.random.default_rng(0)
+    pointing = {f"{name}_over_centre_prior": (1.0, -1.0) for name in ("enrichment", "pointing")}
     return pd.DataFrame(
         {
             "patient_id": f"P{patient}",
@@ -34,21 +35,21 @@ def _figures(patients: int) -> pd.DataFrame:
             "label": patient % 2,
             "method": method,
             "check": check,
-            "region": "",
+            "region": region if check in pointing else "",
             "value": means[place] + noise.normal(0, 0.05),
         }
         for patient in range(patients)
         for place, method in enumerate(("occlusion", "grad_cam"))
-        for check, means in CHECKS.items()
+        for check, means in (CHECKS | (pointing if region else {})).items()
     )
 
 
-def _explained(folder: Path, patients: int, which=WHICH) -> str:
+def _explained(folder: Path, patients: int, which=WHICH, region="") -> str:
     """What ``echossl explain`` leaves of its checks; the text of ``checks.md``."""
     checks = ChecksSettings(which=which)
     config = ExplainConfig(run=folder, out=folder, checks=checks)
     rule = Rule(config.checks.which, config.checks.most_correlation)
-    figures = _figures(patients)
+    figures = _figures(patients, region)
     table = summarise_checks(figures, rule, config.bootstrap)
     table.to_csv(folder / "checks.csv", index=False)
     content = {"command": "explain", "config": config.model_dump(mode="json")}
@@ -65,9 +66,25 @@ def test_the_table_is_that_of_the_checks(tmp_path) -> None:
     for line in belief.lines:
         cells = " | ".join("{:.2f} ({:.2f} to {:.2f})".format(*figure) for figure in line.figures)
         assert f"| {line.method} | **{line.verdict}** | {cells} |" in page
-    assert belief.counted in page
-    assert belief.counted.startswith("12 patients, 12 studies. Mean over studies with the 95% percentile")
+    whose, _, figures = belief.counted.partition(": ")
+    assert whose == f"Maps of the model in {tmp_path}"
+    assert figures in page
+    assert figures.startswith("12 patients, 12 studies. Mean over studies with the 95% percentile")
     assert [part.count("\n") for part in belief.rule] == [0, 3, 0]
+
+
+def test_where_a_map_points_is_shown_only_where_nothing_else_was_checked(tmp_path) -> None:
+    page = _explained(tmp_path, 12, region="valve")
+    assert "| pointing over centre prior valve |" in page
+    belief = saliency_belief(tmp_path)
+    assert belief is not None
+    assert belief.checks == tuple(name.replace("_", " ") for name in CHECKS)
+    assert {len(line.figures) for line in belief.lines} == {len(CHECKS)}
+    _explained(tmp_path, 12, which=(), region="valve")
+    pointed = saliency_belief(tmp_path)
+    assert pointed is not None
+    assert pointed.checks == ("enrichment over centre prior valve", "pointing over centre prior valve")
+    assert all(figure is not None for line in pointed.lines for figure in line.figures)
 
 
 def test_one_patient_has_no_interval(tmp_path) -> None:
