@@ -23,12 +23,18 @@ def run_page(folder: Path, config: ReportConfig, *, column: str | None = None) -
         column: label column or cut; its own label column unless given.
 
     Raises:
-        UserError: if the run is not finished, or its table asks several questions and none is named.
+        UserError: if the run is not finished, it learned numbers, or its table asks several questions and
+            none is named.
     """
     run = RunFolder(folder)
     result = run.result
     if result is None:
         raise UserError(f"{folder}: the run is not finished; start the same echossl finetune again")
+    if result.get("task") == "regression":
+        raise UserError(
+            f"{folder}: the run learned numbers, whose page is that of its table; give "
+            f"{folder / 'predictions.csv'}"
+        )
     finetuned = FinetuneConfig.model_validate(run.record["config"])
     predictions = read_predictions(folder / "predictions.csv", column)
     model = one_model(

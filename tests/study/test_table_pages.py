@@ -92,3 +92,14 @@ def test_a_checklist_of_a_table_is_refused_before_anything_is_written(folder, tm
     assert isinstance(said.exception, UserError)
     assert "a checklist is filled from a finetune run" in str(said.exception)
     assert not page.exists()
+
+
+def test_a_run_that_learned_numbers_says_where_its_page_is(folder, tmp_path) -> None:
+    (tmp_path / "run.json").write_text('{"command": "finetune", "config": {}}')
+    (tmp_path / "result.json").write_text('{"task": "regression"}')
+    (tmp_path / "predictions.csv").write_bytes((folder / "ef.csv").read_bytes())
+    with pytest.raises(
+        UserError, match=r"learned numbers, whose page is that of its table; give .*predictions.csv"
+    ):
+        report_of(tmp_path, QUICK)
+    assert source_of(report_of(tmp_path / "predictions.csv", QUICK)) == "predictions.csv"
