@@ -16,10 +16,11 @@ RESULTS=${RESULTS:-$OUT/results}
 NPROC=${NPROC:-1}
 SISTERS=experiments/sisters
 size=48 pictures=800 resamples=2000
+elsewhere=(patients=500) # those of the start in domain
 patients=() network=() training=() learning=() full=() # words that SMALL adds
 if [ "${SMALL:-0}" = 1 ]; then
   SETS=${SETS:-"harbour lake"} SEEDS=${SEEDS:-0} size=32 pictures=48
-  patients=(patients=30 "image_height=[64,64]" "videos_per_study=[1,1]")
+  patients=(patients=30 "image_height=[64,64]" "videos_per_study=[1,1]") elsewhere=()
   network=(encoder.width=16 encoder.depth=1 encoder.heads=2)
   training=(optimiser.steps=2 optimiser.warmup_steps=1 batch_size=8)
   learning=(recipe.steps=2 recipe.evaluate_every=2 recipe.warmup_steps=1)
@@ -29,7 +30,7 @@ fi
 SETS=${SETS:-"harbour hill lake"}
 SEEDS=${SEEDS:-"0 1 2"}
 RECIPES=${RECIPES:-"probe full"}
-FIRST_SEED=${FIRST_SEED:-6101}
+FIRST_SEED=${FIRST_SEED:-6301}
 
 findings() { # of a hospital: what it looks at
   case "$1" in
@@ -40,10 +41,12 @@ findings() { # of a hospital: what it looks at
 }
 
 data() { # one folder a hospital, the hospital "phantom" for the start in domain, and the textures
-  local number=0 set place line
+  local number=0 set place line more
   for set in phantom $SETS; do
     place="$DATA/$set"
-    line="phantom $place/phantom $SISTERS/which_start_phantom.yaml sources=[$set] seed=$((FIRST_SEED + number)) workers=1 ${patients[*]}"
+    more="${patients[*]}"
+    if [ "$set" = phantom ]; then more+=" ${elsewhere[*]}"; fi
+    line="phantom $place/phantom $SISTERS/which_start_phantom.yaml sources=[$set] seed=$((FIRST_SEED + number)) workers=1 $more"
     if [ ! -f "$place/manifest.csv" ]; then
       line+=" && index phantom $place/phantom --out $place/manifest.csv --stratify severe_as"
       line+=" --split train=0.55 --split test=0.45"
