@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from small_sources import make_sources
 from small_study import make_data, write_study
 
 from echossl.config.data import DataConfig
@@ -14,6 +15,12 @@ from echossl.study import run_study
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     return make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Three hospitals with classes of their own."""
+    return make_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 from sklearn import metrics
-from small_sources import CLASSES, RECIPE, TRAIN, make_sources, settings, study_of
+from small_sources import CLASSES, RECIPE, TRAIN, settings, study_of
 from small_study import stamps
 
 from echossl.config.data import FusionConfig
@@ -27,11 +27,6 @@ from echossl.study.sweep import plan_text, write_table
 from echossl.study.tasks import do_task, plan_tasks
 
 PLAIN = {"name": "plain", "title": "Plain", "recipe": RECIPE}
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    return make_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(scope="module")
