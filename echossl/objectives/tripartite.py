@@ -36,7 +36,9 @@ class Tripartite(PartwiseObjective):
     find, the report itself is not cut. The losses of slots and study are added up without weights.
 
     Mended: a study may lack slots, and then takes part with those that it has; equal reports are never told
-    apart, nor are studies of one patient; and all processes of a run see all negatives.
+    apart, nor are studies of one patient; and all processes of a run see all negatives. A study is told apart
+    from those that lack the same slots alone: else the text network learns by heart which reports belong to
+    studies that lack one, and the pictures teach nothing.
 
     Args:
         config: slots, text model, dimension.
@@ -115,6 +117,7 @@ class Tripartite(PartwiseObjective):
             gathered(report_keys(batch.reports or ()).to(device)), gathered(batch.patients.to(device))
         )
         present = gathered(_present(batch).to(device).long()).bool()
+        of_study = pairs_of_study(pairs, present)
         present = torch.cat((present, torch.ones_like(present[:, :1])), dim=1)  # a study is always there
         pictures, texts = everywhere.chunk(2, dim=1)
         losses: list[Tensor] = []
@@ -123,7 +126,7 @@ class Tripartite(PartwiseObjective):
             loss, accuracy = picture_text_loss(
                 pictures[:, place],
                 texts[:, place],
-                pairs,
+                of_study if name == STUDY else pairs,
                 present[:, place],
                 scale=self.log_scales[place].exp(),
             )
@@ -164,6 +167,18 @@ class Tripartite(PartwiseObjective):
         del encoder
         with torch.no_grad():
             self.log_scales.clamp_(math.log(LEAST_SCALE), math.log(MOST_SCALE))
+
+
+def pairs_of_study(pairs: tuple[Tensor, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
+    """Positives as they are, and of the negatives those that lack the same slots.
+
+    Args:
+        pairs: of :func:`echossl.objectives.picture_text.pairs_of`, (n, n) each.
+        present: (n, slots) bool.
+    """
+    positives, candidates = pairs
+    alike = (present[:, None] == present[None, :]).all(2)
+    return positives, candidates & (alike | positives)
 
 
 def slot_features(encoder: Encoder, clips: Tensor, present: Tensor) -> Tensor:

@@ -53,18 +53,20 @@ def slow_loss(objective: Tripartite, features: Tensor, batch: Batch) -> float:
         texts = [F.normalize(objective.text_heads[place](vectors[row]), dim=0) for row in rows]
         scale = objective.log_scales[place].exp().item()
         logits = [[scale * (picture @ text).item() for text in texts] for picture in pictures]
-        total += (
-            _mean_loss(logits, rows, batch) + _mean_loss(torch.tensor(logits).T.tolist(), rows, batch)
-        ) / 2
+        for values in (logits, torch.tensor(logits).T.tolist()):
+            total += _mean_loss(values, rows, batch, is_study=place == slots) / 2
     return total
 
 
-def _mean_loss(logits, rows: list[int], batch: Batch) -> float:
+def _mean_loss(logits, rows: list[int], batch: Batch, *, is_study: bool) -> float:
     words, patients = [report.lower().split() for report in REPORTS], batch.patients.tolist()
     losses = []
     for number, own in enumerate(rows):
         same = [place for place, row in enumerate(rows) if words[row] == words[own]]
         others = [p for p, row in enumerate(rows) if p not in same and patients[row] != patients[own]]
+        if is_study:
+            lacks = batch.present.tolist()
+            others = [place for place in others if lacks[rows[place]] == lacks[own]]
         below = sum(math.exp(logits[number][place]) for place in others)
         shares = [math.exp(logits[number][place]) for place in same]
         losses.append(-sum(math.log(share / (share + below)) for share in shares) / len(same))
@@ -114,6 +116,24 @@ def test_every_weight_learns_also_in_studies_that_lack_a_slot() -> None:
     assert not objective.absent.grad.any()
 
 
+def test_which_slots_a_study_lacks_teaches_nothing() -> None:
+    """Reports that are known by heart, and pictures of nothing: the loss stays that of guessing."""
+    encoder, objective, batch = encoder_of(), tripartite(), batch_of()
+    different = tuple(f"{report} Study {number}." for number, report in enumerate(REPORTS))
+    blank = replace(
+        batch, clips=torch.zeros_like(batch.clips), patients=torch.arange(ITEMS), reports=different
+    )
+    optimiser = torch.optim.Adam(objective.parameters(), lr=0.01)
+    for _ in range(60):
+        loss, metrics = objective(encoder, blank)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    # three of the six lack nothing, two the second slot, and one alone the first
+    guessing = (3 * math.log(3) + 2 * math.log(2)) / ITEMS
+    assert metrics["study_loss"].item() == pytest.approx(guessing, abs=0.02)
+
+
 def test_swapped_sides_are_other_slots_and_another_study() -> None:
     objective, encoder, batch = tripartite(), encoder_of(), batch_of(lacking=False)
     features = slot_features(encoder, batch.clips, batch.present)
@@ -144,7 +164,7 @@ def test_a_few_items_at_a_time_give_the_gradient_of_all() -> None:
             objective, encoder, batch, micro_batch=micro_batch, autocast=NO_AUTOCAST, scaled=lambda loss: loss
         )
         found.append((loss, [value.grad for value in (*encoder.parameters(), *objective.parameters())]))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=5e-5)
 
 
 def test_it_learns_which_report_belongs_to_which_pictures() -> None:
