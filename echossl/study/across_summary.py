@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from echossl.adapt.search import candidates
 from echossl.config.study import ArmConfig, StudyConfig
 from echossl.errors import first_names
 from echossl.evaluation import format_difference, format_interval
@@ -69,10 +70,18 @@ Tested patients: {patients}. Figures are means over the classes that both sides 
 probabilities of other classes are left out.
 Label draws {config.draws}, seeds {config.seeds}. Intervals: {resampling} of test patients, label draws and
 seeds together; the sources themselves are no sample of sources.
-Of the labelled patients, {config.validation_share:.0%} are held out to choose settings on.
+{_choice_text(config)}
 Penalty index: 100 x mean(1 - AUROC) over all tested sources, lower is better.
 """
     return lines.strip().splitlines()
+
+
+def _choice_text(config: StudyConfig) -> str:
+    """What is held out of the labels; nothing where every recipe is fixed beforehand."""
+    recipes = [arm.recipe for arm in config.arms if arm.recipe.name != "pixels"]
+    if all(one.evaluate_every >= one.steps and len(candidates(one)) == 1 for one in recipes):
+        return "All labelled patients are trained on: recipes are fixed, nothing is chosen."
+    return f"Of the labelled patients, {config.validation_share:.0%} are held out to choose settings on."
 
 
 def _tested_text(source: str, results: Sequence[PairResult]) -> str:

@@ -14,12 +14,15 @@ from small_sources import CLASSES, RECIPE, TRAIN, settings, study_of
 from small_study import stamps
 
 from echossl.config.data import FusionConfig
+from echossl.config.recipes import FullRecipe
 from echossl.config.report import ReportConfig
 from echossl.config.study import StudyConfig
 from echossl.errors import RunFolderError, UserError
 from echossl.evaluation.shared_classes import SHARED_FIGURES, penalty_index
 from echossl.study import run_study
+from echossl.study.across_pooled import collect_pairs
 from echossl.study.across_run import adapt_across
+from echossl.study.across_summary import summary_text
 from echossl.study.cells import cell_name, plan_cells, plan_pretrainings
 from echossl.study.folder_page import folder_page
 from echossl.study.places import places
@@ -181,6 +184,14 @@ def test_means_penalties_and_differences_follow_from_the_cells(table: pd.DataFra
     )
 
 
+def test_the_summary_says_what_is_held_out(finished: StudyConfig) -> None:
+    results = collect_pairs(finished)
+    assert "recipes are fixed, nothing is chosen" in summary_text(finished, results)
+    chosen = finished.arms[0].model_copy(update={"recipe": FullRecipe(steps=2, evaluate_every=1)})
+    other = finished.model_copy(update={"arms": (chosen, *finished.arms[1:])})
+    assert "25% are held out to choose settings on" in summary_text(other, results)
+
+
 def test_only_shared_classes_are_compared(table: pd.DataFrame) -> None:
     found = table[table["draw"] != "all"].groupby(["adapted_on", "tested_on"])["classes"].first()
     assert found["north", "north"] == "none|mild|severe"
@@ -235,23 +246,6 @@ def test_what_is_finished_is_not_done_again(finished: StudyConfig) -> None:
 def test_the_page_of_a_study_of_one_source_refuses_it(finished: StudyConfig) -> None:
     with pytest.raises(UserError, match=r"results.csv: of a study of several sources.*summary.md"):
         folder_page(finished.out, ReportConfig())
-
-
-def test_a_study_of_one_source_may_fuse_others_and_has_networks_by_arm(
-    sources: list[dict], tmp_path: Path
-) -> None:
-    content = settings(sources, tmp_path)
-    data = {name: sources[0][name] for name in ("manifest", "store")}
-    other = {name: sources[1][name] for name in ("name", "manifest", "store")}
-    one = {name: value for name, value in content["pretrainings"][2].items() if name != "sources"}
-    for name in ("sources", "classes"):
-        content.pop(name)
-    content |= {"data": data, "pretrainings": [one | {"fusion": {"sources": [other]}}]}
-    arms = [{"name": "a", "title": "A", "start": "all", "recipe": RECIPE}]
-    arms += [{"name": "b", "title": "B", "encoder": {"name": "resnet50"}, "recipe": RECIPE}]
-    config = StudyConfig.model_validate(content | {"arms": arms})
-    assert [one.fusion.sources[0].name for one in plan_pretrainings(config)] == ["south"]
-    assert [cell.config.encoder.name for cell in plan_cells(config)] == ["vit", "resnet50"]
 
 
 @pytest.mark.parametrize(
