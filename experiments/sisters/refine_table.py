@@ -16,7 +16,13 @@ from echossl.evaluation.before_after import measure_gains, write_gains
 from echossl.evaluation.panel_files import read_panels
 
 # before, after; the first pair is the claim, the others say what it may be due to
-PAIRS = (("start", "refined"), ("start", "contrast"), ("start", "longer"), ("contrast", "refined"))
+PAIRS = (
+    ("start", "refined"),
+    ("start", "contrast"),
+    ("start", "longer"),
+    ("longer", "refined"),
+    ("contrast", "refined"),
+)
 
 
 def main() -> None:
