@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clips of two views and their report (after RET-CLIP): pre-training per seed, zero-shot, retrieval, probe, one table.
+# Pictures of two views and their report (after RET-CLIP): pre-training per seed, zero-shot, retrieval, probe, one table.
 # Restartable: what is finished is not done again. From the environment: DATA (manifest.csv with views, reports and
 # labels, and a clip store; empty makes a phantom), OUT, RESULTS, SEEDS, NPROC (stages beside each other), SMALL=1
 # (seconds: shows that it works, no more).
@@ -13,11 +13,11 @@ PYTHON=${PYTHON:-.venv/bin/python}
 OUT=${OUT:-runs/sisters/tripartite}
 NPROC=${NPROC:-1}
 SISTERS=experiments/sisters
-patients=() size=48 share=0.69 training=() probing=()
+patients=() size=48 share=0.9 training=() probing=()
 SEEDS=${SEEDS:-"0 1 2"}
 if [ "${SMALL:-0}" = 1 ]; then
   SEEDS=0 size=32 share=0.5
-  patients=(patients=24 "image_height=[64,64]" "beats=[1.0,1.0]" "videos_per_study=[1,2]")
+  patients=(patients=24 "image_height=[64,64]" "videos_per_study=[1,2]")
   training=(optimiser.steps=4 optimiser.warmup_steps=1 batch_size=8 encoder.width=4)
   probing=("fractions=[1.0]" draws=1 "seeds=[0]" encoder.width=4 bootstrap.resamples=100 "columns=[left_ventricular_hypertrophy]")
 fi
